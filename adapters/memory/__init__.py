@@ -1,0 +1,1 @@
+"""The ports in memory: for dry runs (`memory://`) and for unit tests."""

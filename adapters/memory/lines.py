@@ -1,0 +1,56 @@
+"""The MessageSubscriber port on a stream of lines, one JSON a line: a dry run for publishers."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from application.ports import Delivery
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class LinesSubscriber:
+    """Ends with the stream, or when it is told to. A line's channel is `channel`; empty lines are skipped."""
+
+    def __init__(self, stream: BinaryIO, channel: str) -> None:
+        self._stream = stream
+        self._channel = channel.encode()
+        self._reader: asyncio.StreamReader | None = None
+        self._transport: asyncio.BaseTransport | None = None
+        self._rest = b""
+        self._ended = False
+
+    async def subscribe(self) -> None:
+        # A regular file is always ready, and an event loop refuses to watch one.
+        if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
+            self._reader = reader = asyncio.StreamReader()
+            self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), self._stream
+            )
+
+    async def receive(self) -> Sequence[Delivery]:
+        deliveries: list[Delivery] = []
+        while not deliveries and not self._ended:
+            chunk = await self._read()
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            if not chunk:
+                self._ended = True
+                lines.append(self._rest)
+            deliveries = [(line, self._channel) for line in map(bytes.strip, lines) if line]
+        return deliveries
+
+    async def unsubscribe(self) -> None:
+        self._ended = True
+        if self._reader is not None:
+            self._reader.feed_eof()
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    async def _read(self) -> bytes:
+        if self._reader is None:
+            return self._stream.read(_CHUNK_BYTES)
+        return await self._reader.read(_CHUNK_BYTES)

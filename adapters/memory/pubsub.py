@@ -1,0 +1,67 @@
+"""The MessageSubscriber and MessagePublisher ports in memory."""
+
+import asyncio
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from application.ports import Delivery, SubscriptionLost
+
+
+class MemoryChannels:
+    """What connects publishers to subscribers, as a server does; a publisher too."""
+
+    def __init__(self) -> None:
+        self.subscribers: list[MemorySubscriber] = []
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        """As Redis does, a subscriber gets a message once for each of its entries that matches."""
+        return sum(subscriber.take(channel, payload) for subscriber in self.subscribers)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+class MemorySubscriber:
+    """Subscribes to `channels`; an entry with `*`, `?` or `[` is a pattern."""
+
+    def __init__(self, server: MemoryChannels, channels: Sequence[str]) -> None:
+        self._server = server
+        self._channels = channels
+        self._waiting: list[Delivery] = []
+        self._changed = asyncio.Event()
+        self._lost: str | None = None
+
+    async def subscribe(self) -> None:
+        await self.close()
+        self._waiting, self._lost = [], None
+        self._server.subscribers.append(self)
+
+    async def receive(self) -> Sequence[Delivery]:
+        while not self._waiting and self in self._server.subscribers:
+            self._changed.clear()
+            await self._changed.wait()
+        if not self._waiting and self._lost is not None:
+            raise SubscriptionLost(self._lost)
+        deliveries, self._waiting = self._waiting, []
+        return deliveries
+
+    async def unsubscribe(self) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self in self._server.subscribers:
+            self._server.subscribers.remove(self)
+        self._changed.set()
+
+    def take(self, channel: str, payload: bytes) -> int:
+        """One message of the server; how often it matched."""
+        matches = sum(fnmatchcase(channel, entry) for entry in self._channels)
+        self._waiting += [(payload, channel.encode())] * matches
+        self._changed.set()
+        return matches
+
+    def lose(self, why: str) -> None:
+        """Break the subscription, as a server that dies does."""
+        self._lost = why
+        self._server.subscribers.remove(self)
+        self._changed.set()

@@ -1,0 +1,47 @@
+"""The KeyValueStore port in memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from application.ports import Clock, CommitBatch, Refused
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class MemoryStore:
+    """`values` is the whole store: bytes are a string, anything else is a key of another type."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.values: dict[str, object] = {}
+        self._expires_at: dict[str, datetime] = {}
+        self._clock = clock
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        refused: dict[int, bytes | Refused] = {}
+        columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
+        for index, (type_, expected, record, expires_at) in enumerate(columns):
+            found = self._value(type_) or b""
+            if not isinstance(found, bytes):
+                refused[index] = Refused.OTHER_REDIS_TYPE
+            elif found == expected:
+                self.values[type_] = record.text
+                self._expires_at.pop(type_, None)
+                if expires_at is not None:
+                    self._expires_at[type_] = expires_at
+            else:
+                refused[index] = Refused.UNCHANGED if found == record.text else found
+        return refused
+
+    async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        return [value if isinstance(value := self._value(type_), bytes) else None for type_ in types]
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def _value(self, type_: str) -> object:
+        expires_at = self._expires_at.get(type_)
+        if expires_at is not None and expires_at <= self._clock.now():
+            self.values.pop(type_, None)
+            del self._expires_at[type_]
+        return self.values.get(type_)

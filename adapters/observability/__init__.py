@@ -1,0 +1,1 @@
+"""The Observer port on what people and machines read."""

@@ -1,0 +1,136 @@
+"""The Observer port on the log: what a person on call wants to read, never a line a message in a flood."""
+
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any
+
+from adapters.observability.flood import FloodGate
+from application.events import (
+    BacklogFull,
+    DeadLettersFailed,
+    Event,
+    MessageRejected,
+    MessageStale,
+    MessageUnstorable,
+    RecordsPersisted,
+    RecordsValidated,
+    StoreFailed,
+    StoreRecovered,
+    Subscribed,
+    SubscriptionBroken,
+    ValidationFailed,
+)
+from domain.errors import Reason
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+_LONGEST_QUOTE = 120
+
+
+class LoguruObserver:
+    """Log lines are constant texts; what varies is bound to them as fields, cut, control characters escaped.
+
+    `names_records`: write a DEBUG line for each record (off, nobody pays for them).
+    """
+
+    def __init__(self, logger: "Logger", *, names_records: bool) -> None:
+        self._logger = logger
+        self._names_records = names_records
+        self._gate = FloodGate()
+        self._levels: dict[str, str] = {}
+
+    def notice(self, event: Event) -> None:
+        self._log(event)
+
+    def summarise(self) -> None:
+        """Say how many lines were held back since the last call; called every few seconds and at the end."""
+        for line, count in self._gate.close_interval().items():
+            self._write(self._levels[line], f"{line} (more like it)", count=count)
+
+    @singledispatchmethod
+    def _log(self, event: Event) -> None:
+        raise TypeError(f"unknown event {event!r}")
+
+    @_log.register
+    def _(self, event: Subscribed) -> None:
+        if event.gap is None:
+            self._write("INFO", "Subscribed")
+        else:
+            self._write("WARNING", "Gap: messages may have been missed; subscribed again", seconds=round(event.gap, 3))
+
+    @_log.register
+    def _(self, event: SubscriptionBroken) -> None:
+        self._gated("ERROR", "Not subscribed", detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+
+    @_log.register
+    def _(self, event: BacklogFull) -> None:
+        self._gated("ERROR", "Backlog full: reading has stopped for a while", bytes=event.bytes)
+
+    @_log.register
+    def _(self, event: MessageRejected) -> None:
+        self._gated(
+            "ERROR" if event.rejection.reason is Reason.UNDECODABLE else "WARNING",
+            f"Message rejected: {event.rejection.reason}",
+            detail=event.rejection.detail,
+            channel=quote(event.channel),
+            payload=quote(event.payload),
+        )
+
+    @_log.register
+    def _(self, event: MessageUnstorable) -> None:
+        line = f"Message unstorable: {event.rejection.reason}"
+        self._gated("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
+
+    @_log.register
+    def _(self, event: MessageStale) -> None:
+        self._gated("WARNING", "Message stale: older than what is stored", type=quote(event.type))
+
+    @_log.register
+    def _(self, event: RecordsPersisted) -> None:
+        if self._names_records:
+            for type_ in event.types:
+                self._write("DEBUG", "Record persisted", type=quote(type_))
+
+    @_log.register
+    def _(self, event: RecordsValidated) -> None:
+        self._write("INFO", "Records validated", count=event.count)
+
+    @_log.register
+    def _(self, event: ValidationFailed) -> None:
+        found = None if event.found is None else quote(event.found)
+        self._gated(
+            "ERROR", "Validation failed: the record reads back differently", type=quote(event.type), found=found
+        )
+
+    @_log.register
+    def _(self, event: StoreFailed) -> None:
+        detail = quote(event.detail)
+        self._gated("ERROR", f"Store failed: {event.kind}", detail=detail, retry_in=round(event.retry_in, 3))
+
+    @_log.register
+    def _(self, event: StoreRecovered) -> None:
+        self._write("WARNING", "Store recovered", seconds=round(event.seconds, 3))
+
+    @_log.register
+    def _(self, event: DeadLettersFailed) -> None:
+        detail = quote(event.detail)
+        retry_in = round(event.retry_in, 3)
+        self._gated("ERROR", "Dead letters not written", detail=detail, dropped=event.dropped, retry_in=retry_in)
+
+    def _gated(self, level: str, line: str, **fields: Any) -> None:
+        self._levels[line] = level
+        if self._gate.passes(line):
+            self._write(level, line, **fields)
+
+    def _write(self, level: str, line: str, **fields: Any) -> None:
+        self._logger.bind(**fields).log(level, line)
+
+
+def quote(text: str | bytes) -> str:
+    """Foreign text as it may stand in a log: cut, and with nothing in it that a terminal would obey."""
+    if isinstance(text, bytes):
+        text = text[: 4 * _LONGEST_QUOTE].decode(errors="backslashreplace")
+    cut = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in cut
+    )

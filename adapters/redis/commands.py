@@ -1,0 +1,102 @@
+"""One connection for commands, pipelined: a call costs the encoding, one write and one wake-up."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import hiredis
+
+from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
+from application.ports import StoreUnavailable
+
+Argument = str | bytes | int
+_INCOMPLETE = object()
+
+
+def encode(command: tuple[Argument, ...]) -> bytes:
+    """A command in RESP."""
+    return hiredis.pack_command(command)  # type: ignore[no-any-return, arg-type]
+
+
+class _Replies(Socket):
+    """Gives each reply to the call that waits longest: Redis answers in order."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[asyncio.Future[Any]] = deque()
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not _INCOMPLETE:
+                if isinstance(reply, hiredis.PushNotification):
+                    continue
+                waiting = self.waiting.popleft()
+                if not waiting.done():
+                    waiting.set_result(reply)
+        except (hiredis.ProtocolError, IndexError):
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        while self.waiting:
+            waiting = self.waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(
+                    StoreUnavailable("connection", f"connection lost: {exc or 'closed by the server'}")
+                )
+
+
+class Commands:
+    """Sends commands to one server. The connection is made when it is first needed, and anew after a failure."""
+
+    def __init__(self, connector: Connector, *, timeout: float) -> None:
+        self._connector = connector
+        self._timeout = timeout
+        self._replies: _Replies | None = None
+        self._connecting = asyncio.Lock()
+
+    async def call(self, *arguments: Argument) -> Any:
+        """The reply to one command. Raises StoreUnavailable for an error reply, a lost connection, a timeout."""
+        reply = (await self.calls(arguments))[0]
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable(str(reply).split(" ", 1)[0].lower(), str(reply))
+        return reply
+
+    async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        """The replies to several commands sent in one write; error replies are among them as values.
+
+        Raises StoreUnavailable for a lost connection and a timeout: the commands may still be executed.
+        """
+        replies = self._replies
+        try:
+            async with asyncio.timeout(self._timeout):
+                if replies is None or replies.transport.is_closing():
+                    replies = await self._connect()
+                waiting = [asyncio.get_running_loop().create_future() for _ in commands]
+                replies.waiting.extend(waiting)
+                replies.transport.write(b"".join(map(encode, commands)))
+                return [await reply for reply in waiting]
+        except TimeoutError:
+            # Its replies would be taken for those of the next calls.
+            if replies is not None:
+                replies.transport.abort()
+            raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent; a later call would open a new one."""
+        replies, self._replies = self._replies, None
+        if replies is not None:
+            await replies.close()
+
+    async def _connect(self) -> _Replies:
+        async with self._connecting:
+            if self._replies is not None and not self._replies.transport.is_closing():
+                return self._replies
+            await self.close()
+            try:
+                self._replies = await self._connector.connect(_Replies)
+            except LoginRefused as error:
+                raise StoreUnavailable("login", str(error)) from None
+            except ConnectionFailed as error:
+                raise StoreUnavailable("connection", str(error)) from None
+            return self._replies

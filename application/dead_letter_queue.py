@@ -1,0 +1,91 @@
+"""Holds dead letters until they are written, so that a flood of bad input never blocks the good."""
+
+import asyncio
+from collections import deque
+
+from application.backoff import Backoff
+from application.events import DeadLettersFailed
+from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
+from application.tally import Tally
+from domain.errors import Rejection
+
+_MAX_BATCH = 100
+# Payloads may be large: waiting letters are bounded by bytes as well as by number.
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+class DeadLetterQueue:
+    """At the bound the oldest are dropped and counted: the stream they are bound for is capped at `max_letters` too."""
+
+    def __init__(
+        self,
+        *,
+        dead_letters: DeadLetters,
+        backoff: Backoff,
+        clock: Clock,
+        observer: Observer,
+        tally: Tally,
+        max_letters: int,
+        max_payload_bytes: int,
+    ) -> None:
+        self._dead_letters = dead_letters
+        self._backoff = backoff
+        self._clock = clock
+        self._observer = observer
+        self._tally = tally
+        self._max_letters = max_letters
+        self._max_payload_bytes = max_payload_bytes
+        self._waiting: deque[DeadLetter] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, payload: bytes, channel: bytes, rejection: Rejection) -> None:
+        """Take a message that will not be stored."""
+        kept = payload[: self._max_payload_bytes]
+        letter = DeadLetter(kept, len(payload), rejection.reason, rejection.detail, channel, self._clock.now())
+        self._waiting.append(letter)
+        self._bytes += len(kept)
+        self._trim()
+        self._changed.set()
+
+    def end(self) -> None:
+        """No more will be added: `run` returns when all are written."""
+        self._ended = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write what is added, until the end."""
+        while self._waiting or not self._ended:
+            if not self._waiting:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                await self.write()
+            except StoreUnavailable as error:
+                delay = self._backoff.next()
+                self._observer.notice(DeadLettersFailed(str(error), self._tally.dead_letters_dropped, delay))
+                await self._clock.sleep(delay)
+            else:
+                self._backoff.reset()
+
+    async def write(self) -> None:
+        """Write some of those that wait. Raises StoreUnavailable; they then wait on."""
+        batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
+        try:
+            await self._dead_letters.add(batch)
+        except BaseException:
+            self._waiting.extendleft(reversed(batch))
+            self._trim()
+            raise
+        self._bytes -= sum(len(letter.payload) for letter in batch)
+        self._tally.dead_letters += len(batch)
+
+    def _trim(self) -> None:
+        while len(self._waiting) > self._max_letters or (self._bytes > _MAX_BYTES and self._waiting):
+            self._bytes -= len(self._waiting.popleft().payload)
+            self._tally.dead_letters_dropped += 1

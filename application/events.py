@@ -1,0 +1,117 @@
+"""What is worth telling an observer. Nothing is said of a message that simply became a record's past."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.errors import Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """Every channel is confirmed. `gap`: seconds in which messages may have been missed (None: the first time)."""
+
+    gap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionBroken:
+    """The subscription is lost, or could not be had; the next try is in `retry_in` seconds."""
+
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogFull:
+    """Reading has stopped until `bytes` of backlog are parsed; the server may cut us off meanwhile."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRejected:
+    """A payload is no update message that we take."""
+
+    rejection: Rejection
+    payload: bytes
+    channel: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageUnstorable:
+    """A message was accepted, but cannot be kept."""
+
+    rejection: Rejection
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStale:
+    """A message is older than what is stored."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsPersisted:
+    """One batch is in the store. `types` are those written now; `unchanged` were there already."""
+
+    types: Sequence[str]
+    unchanged: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsValidated:
+    """One batch was read back and is what was written."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationFailed:
+    """A record that was written reads back as something else."""
+
+    type: str
+    found: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store did not take a batch; it is kept and tried again in `retry_in` seconds."""
+
+    kind: str
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """The store takes batches again, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersFailed:
+    """Dead letters could not be written; they wait. `dropped`: how many no longer fit meanwhile."""
+
+    detail: str
+    dropped: int
+    retry_in: float
+
+
+Event = (
+    Subscribed
+    | SubscriptionBroken
+    | BacklogFull
+    | MessageRejected
+    | MessageUnstorable
+    | MessageStale
+    | RecordsPersisted
+    | RecordsValidated
+    | ValidationFailed
+    | StoreFailed
+    | StoreRecovered
+    | DeadLettersFailed
+)

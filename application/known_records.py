@@ -1,0 +1,41 @@
+"""What the store is believed to hold: the expectations of the next commit. Never a ground to drop a message."""
+
+from domain.stored_record import StoredRecord
+
+# What an entry costs beside its text: the record object, two dict slots, the type.
+_ENTRY_BYTES = 300
+
+
+class KnownRecords:
+    """A cache of records by type, bounded by memory: the least recently used half goes at once."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._half = max_bytes // 2
+        self._recent: dict[str, StoredRecord] = {}
+        self._older: dict[str, StoredRecord] = {}
+        self._recent_bytes = 0
+
+    def get(self, type_: str) -> StoredRecord | None:
+        """What this process last wrote or read there."""
+        return self._recent.get(type_) or self._older.get(type_)
+
+    def remember(self, type_: str, record: StoredRecord) -> None:
+        """The store holds this now."""
+        replaced = self._recent.get(type_)
+        if replaced is not None:
+            self._recent_bytes -= len(replaced.text)
+        else:
+            if self._recent_bytes > self._half:
+                self._recent, self._older, self._recent_bytes = {}, self._recent, 0
+            self._recent_bytes += _ENTRY_BYTES
+        self._recent_bytes += len(record.text)
+        self._recent[type_] = record
+
+    def forget(self, type_: str) -> None:
+        """The store may hold anything there."""
+        self._recent.pop(type_, None)
+        self._older.pop(type_, None)
+
+    def clear(self) -> None:
+        """The store may hold anything: a call to it failed, or another server answers now."""
+        self._recent, self._older, self._recent_bytes = {}, {}, 0

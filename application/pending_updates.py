@@ -1,0 +1,92 @@
+"""The conflating buffer: of several pending messages of one type only the newest is kept."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from domain.ordering import Ordering
+from domain.update_message import UpdateMessage
+
+
+@dataclass(slots=True)
+class Pending:
+    """Messages by type. Those named in `unconditional` have replaced one that would have overwritten any
+    record, so they overwrite any record too: conflating must not change the outcome."""
+
+    messages: dict[str, UpdateMessage] = field(default_factory=dict)
+    unconditional: set[str] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+
+class PendingUpdates:
+    """Accepted, not yet committed. Costs memory by the number of types, not by the number of messages."""
+
+    def __init__(self, ordering: Ordering, max_keys: int) -> None:
+        self._supersedes = ordering.supersedes
+        self._max_keys = max_keys
+        self._pending = Pending()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def offer(self, message: UpdateMessage, now: datetime) -> bool:
+        """Keep the message, or the pending one if that is newer. False: a new type, and no room for it."""
+        messages = self._pending.messages
+        type_ = message.type
+        held = messages.get(type_)
+        if held is None:
+            if len(messages) >= self._max_keys:
+                return False
+            messages[type_] = message
+        else:
+            instant = message.instant
+            if self._supersedes(instant, held.instant, now):
+                messages[type_] = message
+                if _steps_back(instant, held.instant):
+                    self._pending.unconditional.add(type_)
+        return True
+
+    def take(self, max_keys: int) -> Pending:
+        """The types that wait longest, at most so many; they are no longer held here."""
+        pending = self._pending
+        if len(pending) <= max_keys:
+            self._pending = Pending()
+            self._taken = 0
+            return pending
+        types = list(islice(pending.messages, max_keys))
+        batch = Pending({type_: pending.messages.pop(type_) for type_ in types})
+        if pending.unconditional:
+            batch.unconditional = pending.unconditional.intersection(types)
+            pending.unconditional -= batch.unconditional
+        self._taken += max_keys
+        if self._taken > len(pending):
+            # A dict keeps the places of what was popped, and each look at its front passes them all.
+            pending.messages = dict(pending.messages)
+            self._taken = 0
+        return batch
+
+    def restore(self, batch: Pending, now: datetime) -> int:
+        """Put back what could not be committed, under what has arrived since; how many were conflated."""
+        messages, unconditional = self._pending.messages, self._pending.unconditional
+        conflated = 0
+        for type_, earlier in batch.messages.items():
+            later = messages.setdefault(type_, earlier)
+            if later is not earlier:
+                conflated += 1
+                if type_ in unconditional:
+                    continue
+                if not self._supersedes(later.instant, earlier.instant, now):
+                    messages[type_] = earlier
+                elif _steps_back(later.instant, earlier.instant):
+                    unconditional.add(type_)
+            if type_ in batch.unconditional:
+                unconditional.add(type_)
+        return conflated
+
+
+def _steps_back(later: datetime | None, earlier: datetime | None) -> bool:
+    """Whether `later`, though it supersedes `earlier`, would not supersede all that `earlier` does."""
+    return later is not None and (earlier is None or later < earlier)

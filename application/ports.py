@@ -1,0 +1,178 @@
+"""What the use case needs from the outside. Each docstring is the contract that every adapter passes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from application.events import Event
+from domain.stored_record import StoredRecord
+
+Delivery = tuple[bytes, bytes]
+"""A message as it came: payload, and the name of the channel it was published on."""
+
+
+class SubscriptionLost(ConnectionError):
+    """The subscription broke: what was published since may be missed. Subscribing again may help."""
+
+
+class SubscriptionRefused(PermissionError):
+    """The server will not let us subscribe (login, ACL): trying again without a change will not help."""
+
+
+class StoreUnavailable(ConnectionError):
+    """The store could not take or answer a call, or its answer did not come; it may still have executed.
+
+    `kind` is a short code for counters (`timeout`, `connection`, `oom`, `readonly`, ...).
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+class MessageSubscriber(Protocol):
+    """One subscription to the configured channels. Used by one task at a time, but for `unsubscribe`."""
+
+    async def subscribe(self) -> None:
+        """Connect and subscribe; return once every channel is confirmed. Anew after a loss.
+
+        Raises SubscriptionLost or SubscriptionRefused.
+        """
+        ...
+
+    async def receive(self) -> Sequence[Delivery]:
+        """The next messages in the order of their arrival, waiting while there are none.
+
+        A slice small enough that handling it does not starve the reading. Empty once, at the end: after
+        `unsubscribe`, when everything that was read before its confirmation has been returned. Raises
+        SubscriptionLost, but only after everything that was read before the loss has been returned.
+        """
+        ...
+
+    async def unsubscribe(self) -> None:
+        """Ask for the end; returns at once. May be called while `receive` waits."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent; nothing else may be called afterwards."""
+        ...
+
+
+class CommitBatch:
+    """Conditional writes, column by column: `types[i]` becomes `records[i]` if it holds `expected[i]`.
+
+    An expectation of `b""` means absent; an empty string counts as absent too. Where `expires_at[i]` is not None
+    the record is gone from then on (to the millisecond).
+    """
+
+    __slots__ = ("expected", "expires_at", "records", "types")
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+        self.expected: list[bytes] = []
+        self.records: list[StoredRecord] = []
+        self.expires_at: list[datetime | None] = []
+
+    def add(self, type_: str, expected: bytes, record: StoredRecord, expires_at: datetime | None) -> None:
+        """One more write; the types of a batch are distinct."""
+        self.types.append(type_)
+        self.expected.append(expected)
+        self.records.append(record)
+        self.expires_at.append(expires_at)
+
+
+class Refused(Enum):
+    """Why a write of a batch was not done, where it is not that another record was found."""
+
+    UNCHANGED = "the store already holds this record"
+    OTHER_REDIS_TYPE = "the key holds another Redis type"
+
+
+class KeyValueStore(Protocol):
+    """Where the records are. Calls may overlap; each batch's writes are atomic one by one, not together."""
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        """Compare and set every record of the batch; the answer names only those that were not written.
+
+        By index: what the store held instead of the expectation (`b""`: nothing), or why it was refused.
+        Raises StoreUnavailable; then any part of the batch may have been written, or be written later.
+        """
+        ...
+
+    async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        """The stored texts, None where there is no string. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...
+
+
+class MessagePublisher(Protocol):
+    """The publishers' side of a channel."""
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        """How many subscribers it was delivered to. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was not kept, and why. `payload` is cut at the message bound; `size` is its whole length."""
+
+    payload: bytes
+    size: int
+    reason: str
+    error: str
+    channel: bytes
+    time: datetime
+
+
+class DeadLetters(Protocol):
+    """A capped list of dead letters, oldest first; past the cap the oldest go."""
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Append in order. Raises StoreUnavailable; then some may have been added."""
+        ...
+
+    async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:
+        """At most `count` letters with their ids, from behind the id `after` (`""`: from the oldest)."""
+        ...
+
+    async def remove(self, ids: Sequence[str]) -> int:
+        """Forget these; how many there were."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. Durations are differences of `monotonic`, never of `now`."""
+
+    def now(self) -> datetime:
+        """The wall clock's instant, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+        ...
+
+
+class Observer(Protocol):
+    """Told what happens. Must return fast and never raise: it is called on the hot path of bad input."""
+
+    def notice(self, event: Event) -> None:
+        """Take note of one event."""
+        ...

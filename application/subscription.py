@@ -1,0 +1,108 @@
+"""Keeps one subscription alive: subscribes, notices the loss, comes back, and says how long nothing was heard."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from application.backoff import Backoff
+from application.events import Subscribed, SubscriptionBroken
+from application.ports import (
+    Clock,
+    Delivery,
+    MessageSubscriber,
+    Observer,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
+from application.tally import Tally
+
+
+class Subscription:
+    """A MessageSubscriber that does not break. A refusal counts as final only until the first confirmation."""
+
+    def __init__(
+        self, subscriber: MessageSubscriber, backoff: Backoff, clock: Clock, observer: Observer, tally: Tally
+    ) -> None:
+        self._subscriber = subscriber
+        self._backoff = backoff
+        self._clock = clock
+        self._observer = observer
+        self._tally = tally
+        self._stopping = asyncio.Event()
+        self._confirmed = False
+        self._last_heard: float | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether every channel is subscribed, as far as is known."""
+        return self._confirmed
+
+    async def receive(self) -> Sequence[Delivery]:
+        """The next messages; empty once it was stopped and everything read before has been returned.
+
+        Raises SubscriptionRefused.
+        """
+        while True:
+            if not self._confirmed:
+                if self._stopping.is_set():
+                    return ()
+                await self._unless_stopping(self._subscribe())
+                continue
+            try:
+                deliveries = await self._subscriber.receive()
+            except SubscriptionLost as lost:
+                self._confirmed = False
+                await self._wait(lost)
+            else:
+                self._last_heard = self._clock.monotonic()
+                return deliveries
+
+    async def stop(self) -> None:
+        """Ask for the end; returns at once."""
+        self._stopping.set()
+        if self._confirmed:
+            await self._subscriber.unsubscribe()
+
+    async def _subscribe(self) -> None:
+        try:
+            await self._subscriber.subscribe()
+        except SubscriptionLost as lost:
+            await self._wait(lost)
+            return
+        except SubscriptionRefused as refused:
+            if self._last_heard is None:
+                raise
+            await self._wait(refused)
+            return
+        self._confirmed = True
+        if self._stopping.is_set():
+            await self._subscriber.unsubscribe()
+        self._backoff.reset()
+        now, heard, self._last_heard = self._clock.monotonic(), self._last_heard, self._clock.monotonic()
+        if heard is None:
+            self._observer.notice(Subscribed(gap=None))
+            return
+        self._tally.reconnects += 1
+        self._tally.gaps += 1
+        self._tally.gap_seconds += now - heard
+        self._observer.notice(Subscribed(gap=now - heard))
+
+    async def _wait(self, error: Exception) -> None:
+        if self._stopping.is_set():
+            return
+        delay = self._backoff.next()
+        self._observer.notice(SubscriptionBroken(str(error), delay))
+        await self._unless_stopping(self._clock.sleep(delay))
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, but drop it as soon as we are asked to stop."""
+        doing = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((doing, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                doing.result()
+        finally:
+            for task in (doing, stopped):
+                task.cancel()
+            await asyncio.gather(doing, stopped, return_exceptions=True)

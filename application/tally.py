@@ -1,0 +1,42 @@
+"""The counters, kept in one place so that their sum is right at every moment."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from domain.errors import Reason
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of every message received. Changed only by the use case, between two awaits."""
+
+    received: int = 0
+    rejected: Counter[Reason] = field(default_factory=Counter)
+    stale: int = 0
+    conflated: int = 0
+    expired: int = 0
+    committed: int = 0
+    unchanged: int = 0
+    unstorable: Counter[Reason] = field(default_factory=Counter)
+
+    conflicts: int = 0
+    validation_failures: int = 0
+    dead_letters: int = 0
+    dead_letters_dropped: int = 0
+    store_errors: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+    gaps: int = 0
+    gap_seconds: float = 0.0
+
+    @property
+    def settled(self) -> int:
+        """Messages whose fate is known. Together with those pending they are all that were received."""
+        return (
+            self.rejected.total()
+            + self.stale
+            + self.conflated
+            + self.expired
+            + self.committed
+            + self.unchanged
+            + self.unstorable.total()
+        )

@@ -1,0 +1,100 @@
+"""Reads the points in time that publishers write, so that two messages can be ordered.
+
+Known: RFC 3339 / ISO 8601 (no offset means UTC), `11/22/2026 8:28 PM -0500` with or without seconds,
+epoch seconds or milliseconds as a JSON number, and whatever `strptime` formats are configured.
+Anything else is *unordered*: no error, only no instant. The resolution is one microsecond.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A second count this large would be past the year 5100; as milliseconds it is 1973.
+_FIRST_MILLISECONDS = 1e11
+# No timestamp is longer; what is longer is not worth a cache entry or a parse.
+_LONGEST = 128
+
+_US_CLOCK = re.compile(
+    r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})"
+    r" (?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
+    r" (?P<half>[AP]M) (?P<sign>[+-])(?P<hours>\d{2})(?P<minutes>\d{2})",
+    re.ASCII | re.IGNORECASE,
+)
+_LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
+_RFC_3339 = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"', re.ASCII | re.IGNORECASE)
+
+
+def is_rfc_3339(text: str) -> bool:
+    """Whether a member's JSON text has the shape of an RFC 3339 date-time (section 5.6)."""
+    return _RFC_3339.fullmatch(text) is not None
+
+
+class InstantReader:
+    """Turns the JSON text of an `updated` or `valid` member into an aware UTC datetime, or None."""
+
+    def __init__(self, formats: Sequence[str] = ()) -> None:
+        self._formats = tuple(formats)
+        self._remembered = lru_cache(maxsize=4096)(self._read_unusual)
+
+    def read(self, text: str) -> datetime | None:
+        """`text` is the member as it stands in the message: quoted string, number or `null`."""
+        if text[0] == '"':
+            try:
+                return _utc(datetime.fromisoformat(text[1:-1]))
+            except (ValueError, OverflowError):
+                pass
+        return self._remembered(text) if len(text) <= _LONGEST else None
+
+    def _read_unusual(self, text: str) -> datetime | None:
+        try:
+            value = msgspec.json.decode(text)
+            match value:
+                case str():
+                    return self._read_string(value)
+                case int() | float():
+                    return _EPOCH + timedelta(
+                        **{"milliseconds" if abs(value) >= _FIRST_MILLISECONDS else "seconds": value}
+                    )
+        except (ValueError, OverflowError, msgspec.DecodeError):
+            pass
+        return None
+
+    def _read_string(self, value: str) -> datetime | None:
+        if family := _US_CLOCK.fullmatch(value):
+            return _utc(_from_us_clock(family))
+        for form in self._formats:
+            try:
+                return _utc(datetime.strptime(value, form))  # noqa: DTZ007 - _utc gives it its zone
+            except ValueError:
+                continue
+        # RFC 3339 allows a lower-case `z` and the leap second, which Python's parser does not.
+        plain, leaps = _LEAP_SECOND.subn("59", value.upper())
+        return _utc(datetime.fromisoformat(plain)) + timedelta(seconds=leaps)
+
+
+def _utc(instant: datetime) -> datetime:
+    zone = instant.tzinfo
+    if zone is UTC:
+        return instant
+    return instant.replace(tzinfo=UTC) if zone is None else instant.astimezone(UTC)
+
+
+def _from_us_clock(match: re.Match[str]) -> datetime:
+    number = {name: int(match[name] or 0) for name in match.groupdict() if name not in ("half", "sign")}
+    if not 1 <= number["hour"] <= 12:  # noqa: PLR2004 - a twelve-hour clock
+        raise ValueError("not an hour of a twelve-hour clock")
+    afternoon = match["half"].upper() == "PM"
+    offset = timedelta(hours=number["hours"], minutes=number["minutes"])
+    return datetime(
+        number["year"],
+        number["month"],
+        number["day"],
+        number["hour"] % 12 + 12 * afternoon,
+        number["minute"],
+        number["second"],
+        tzinfo=timezone(-offset if match["sign"] == "-" else offset),
+    )

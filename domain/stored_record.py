@@ -1,0 +1,50 @@
+"""The stored record: what a reader finds under a key."""
+
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from domain.instants import InstantReader
+from domain.update_message import NULL, UpdateMessage
+
+
+class StoredRecord(msgspec.Struct, gc=False, frozen=True):
+    """`{"updated":...,"valid":...,"values":...}`, in this order; `instant` orders it (None: unordered)."""
+
+    text: bytes
+    instant: datetime | None
+
+    @classmethod
+    def of(cls, message: UpdateMessage) -> Self:
+        """The exact projection of one accepted message."""
+        return cls(
+            b"".join(
+                (
+                    b'{"updated":',
+                    message.updated,
+                    b',"valid":',
+                    message.valid,
+                    b',"values":',
+                    message.values,
+                    b"}",
+                )
+            ),
+            message.instant,
+        )
+
+
+class _Members(msgspec.Struct, gc=False):
+    values: msgspec.Raw
+    updated: msgspec.Raw = NULL
+
+
+_decode = msgspec.json.Decoder(_Members).decode
+
+
+def read_record(text: bytes, instants: InstantReader) -> StoredRecord | None:
+    """What the store holds, or None where it is not a record (absent, or somebody else's string)."""
+    try:
+        return StoredRecord(text, instants.read(str(_decode(text).updated, "utf-8")))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,141 @@
+"""Accepts or rejects what came over the channel.
+
+The rules are checked in the order of `Reason`: size before any parsing, then JSON (RFC 8259), then the
+members, then the type, then the times.
+"""
+
+import fnmatch
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from domain.errors import Reason, Rejection
+from domain.instants import InstantReader, is_rfc_3339
+from domain.json_text import decode_with_lone_surrogates
+from domain.update_message import NULL, UpdateMessage
+
+_MAX_TYPE_BYTES = 512
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_OPENS_VALUES = b"{["
+_OPENS_TIME = frozenset('"-0123456789n')
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRules:
+    """`allowed_types` are globs (none: all); `reserved_types` would be stored where the service keeps its own."""
+
+    max_message_bytes: int = 1024 * 1024
+    allowed_types: Sequence[str] = ()
+    reserved_types: Collection[str] = ()
+    strict_timestamps: bool = False
+    expire_at_valid: bool = False
+    expiry_grace: timedelta = timedelta()
+
+
+class _Members(msgspec.Struct, gc=False):
+    type: str
+    values: msgspec.Raw
+    updated: msgspec.Raw = NULL
+    valid: msgspec.Raw = NULL
+
+
+_decode = msgspec.json.Decoder(_Members).decode
+_check_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Validator:
+    """Holds the rules, ready to be asked some hundred thousand times a second."""
+
+    def __init__(self, rules: ValidationRules, instants: InstantReader) -> None:
+        self._rules = rules
+        self._max_bytes = rules.max_message_bytes
+        self._read_instant = instants.read
+        self._allowed = (
+            re.compile("|".join(map(fnmatch.translate, rules.allowed_types))) if rules.allowed_types else None
+        )
+        self._reserved = frozenset(rules.reserved_types)
+        self._checks_times = rules.strict_timestamps or rules.expire_at_valid
+
+    def accept(self, payload: bytes, channel: bytes) -> UpdateMessage | Rejection:
+        """The message in a payload that came over a channel, or why there is none."""
+        if len(payload) > self._max_bytes:
+            return Rejection(Reason.TOO_LARGE, f"{len(payload)} bytes, at most {self._max_bytes} are taken")
+        try:
+            # msgspec leaves the text of Raw members unread, and so its encoding unchecked.
+            if not payload.isascii():
+                str(payload, "utf-8")
+            members = _decode(payload)
+        except msgspec.ValidationError as error:
+            return _malformed_unless_undecodable(payload, error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            repaired = decode_with_lone_surrogates(payload, _Members)
+            if repaired is None:
+                return Rejection(Reason.UNDECODABLE, _one_line(error))
+            members = repaired
+
+        type_ = members.type
+        if not (type_.isascii() and type_.isprintable() and 0 < len(type_) <= _MAX_TYPE_BYTES) and (
+            detail := _why_no_type(type_)
+        ):
+            return Rejection(Reason.MALFORMED, detail)
+        if memoryview(members.values)[0] not in _OPENS_VALUES:
+            return Rejection(Reason.MALFORMED, "`values` is neither an object nor an array")
+        updated = str(members.updated, "utf-8")
+        if updated[0] not in _OPENS_TIME or chr(memoryview(members.valid)[0]) not in _OPENS_TIME:
+            return Rejection(Reason.MALFORMED, "`updated` or `valid` is neither string, number nor null")
+        if type_ in self._reserved or (self._allowed is not None and not self._allowed.match(type_)):
+            return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
+
+        message = UpdateMessage(
+            type_,
+            members.updated,
+            members.valid,
+            members.values,
+            payload,
+            channel,
+            self._read_instant(updated),
+        )
+        return self._check_times(message, updated) if self._checks_times else message
+
+    def _check_times(self, message: UpdateMessage, updated: str) -> UpdateMessage | Rejection:
+        valid = str(message.valid, "utf-8")
+        valid_instant = self._read_instant(valid)
+        if self._rules.strict_timestamps:
+            times = (("updated", updated, message.instant), ("valid", valid, valid_instant))
+            for name, text, instant in times:
+                if instant is None or not is_rfc_3339(text):
+                    return Rejection(Reason.BAD_TIMESTAMP, f"`{name}` is not an RFC 3339 time")
+        if self._rules.expire_at_valid and valid_instant is not None:
+            try:
+                message.expires_at = valid_instant + self._rules.expiry_grace
+            except OverflowError:
+                pass  # past the end of the calendar: it does not expire
+        return message
+
+
+def _malformed_unless_undecodable(payload: bytes, error: msgspec.ValidationError) -> Rejection:
+    # A wrong member is reported before the rest is read; text that is no JSON at all has the other reason.
+    try:
+        _check_json(payload)
+    except (msgspec.DecodeError, RecursionError) as undecodable:
+        return Rejection(Reason.UNDECODABLE, _one_line(undecodable))
+    return Rejection(Reason.MALFORMED, _one_line(error))
+
+
+def _why_no_type(type_: str) -> str | None:
+    if not type_:
+        return "`type` is empty"
+    if len(type_.encode()) > _MAX_TYPE_BYTES:
+        return f"`type` is longer than {_MAX_TYPE_BYTES} bytes"
+    if _CONTROL.search(type_):
+        return "`type` has a control character"
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"invalid UTF-8 (byte {error.start})"
+    return str(error)

@@ -1,0 +1,149 @@
+"""The command line: `python -m entrypoints.cli [COMMAND]`, also installed as `kv-updater`.
+
+Exit codes: 0 clean, 1 failed, 2 wrong usage or configuration. What a command needs is imported in it: start-up time.
+"""
+
+import argparse
+import asyncio
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from entrypoints.settings import Loaded, SettingsError, load_settings, options, parse_seconds
+
+_EXIT_FAILED, _EXIT_USAGE = 1, 2
+
+Command = Callable[[argparse.Namespace, Loaded], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    given = _parser().parse_args(arguments)
+    debugs = False
+    try:
+        flags = {option.key: getattr(given, option.key) for option in options() if hasattr(given, option.key)}
+        loaded = load_settings(flags, config=given.config)
+        debugs = loaded.settings.log_level == "DEBUG"
+        return given.command(given, loaded)  # type: ignore[no-any-return]
+    except SettingsError as error:
+        _complain(error)
+        return _EXIT_USAGE
+    except (KeyboardInterrupt, BrokenPipeError):
+        return _EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - a person sees one line, whatever went wrong
+        if debugs:
+            traceback.print_exc()
+        _complain(error)
+        return _EXIT_FAILED
+
+
+def _complain(error: BaseException) -> None:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    print(f"kv-updater: {error}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    settings = _settings_flags()
+    parser = argparse.ArgumentParser(
+        prog="kv-updater",
+        description="Keeps the last value of everything: updates on a Redis channel become the record of each key.",
+        epilog="Without a command: run.",
+        parents=[settings],
+    )
+    parser.set_defaults(command=_run, config=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=summary, parents=[settings])
+        added.set_defaults(command=command)
+        return added
+
+    add("run", _run, "keep the records up to date until a signal comes")
+
+    demo = add("demo", _demo, "run on an embedded server with sample publishers and show the records")
+    demo.add_argument("--duration", metavar="TIME", type=_seconds, help="end after so long (30s, 5m); else at Ctrl-C")
+
+    publish = add("publish", _publish, "publish an update message; exit code 1 if nobody received it")
+    publish.add_argument("type", metavar="TYPE", help="the key to update")
+    source = publish.add_mutually_exclusive_group(required=True)
+    source.add_argument("--values", metavar="JSON", help="the values: an object or an array")
+    source.add_argument("--file", metavar="FILE", help="read the values from a file; - is standard input")
+    publish.add_argument(
+        "--valid-for", metavar="TIME", type=_seconds, default=300.0, help="valid until now + TIME (default 5m)"
+    )
+    publish.add_argument("--every", metavar="TIME", type=_seconds, help="again and again, at this interval")
+
+    get = add("get", _get, "print stored records; exit code 1 if one is missing")
+    get.add_argument("types", metavar="TYPE", nargs="+")
+    get.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
+
+    config = add("config", _config, "print the effective settings, secrets masked, and where each came from")
+    config.add_argument("--json", action="store_true", help="as JSON")
+
+    letters = add("dead-letters", _dead_letters, "look at the messages that were not stored")
+    letters.add_argument("action", choices=("list", "replay", "purge"))
+    letters.add_argument("--json", action="store_true", help="list: one JSON object a line")
+    return parser
+
+
+def _settings_flags() -> argparse.ArgumentParser:
+    """Every setting as a flag, taken before and after the command; only those given are in the result."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", type=Path, metavar="PATH", help="a .yaml file, or a config.py with a dict `config`")
+    for option in options():
+        if option.switch:
+            group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=option.help)
+        else:
+            group.add_argument(option.flag, dest=option.key, metavar="VALUE", help=option.help)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _run(_: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.commands import run
+
+    return asyncio.run(run(loaded.settings))
+
+
+def _demo(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.demo import demo
+
+    return asyncio.run(demo(loaded, given.duration))
+
+
+def _publish(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.commands import publish
+
+    source = {"values": given.values, "file": given.file}
+    return asyncio.run(publish(loaded.settings, given.type, **source, valid_for=given.valid_for, every=given.every))
+
+
+def _get(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.commands import get
+
+    return asyncio.run(get(loaded.settings, given.types, as_json=given.json))
+
+
+def _config(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.commands import show_settings
+
+    return show_settings(loaded, as_json=given.json)
+
+
+def _dead_letters(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.dead_letter_commands import dead_letters
+
+    return asyncio.run(dead_letters(loaded.settings, given.action, as_json=given.json))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The commands that do one thing: each takes what it needs from the container and writes to standard output."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from entrypoints.container import Container
+from entrypoints.logs import set_up_logs
+from entrypoints.runner import opened, run_service
+from entrypoints.settings import Loaded, Settings, SettingsError
+
+
+async def run(settings: Settings) -> int:
+    """The service. In memory the records are written as JSON lines at the end: a dry run."""
+    set_up_logs(settings.log_level, settings.log_format)
+    container = Container(settings=settings)
+    exit_code = await run_service(container)
+    if container.backend() == "memory":
+        for type_, record in container.store().values.items():
+            print(_line(type_, record))
+    return exit_code
+
+
+async def publish(
+    settings: Settings, type_: str, *, values: str | None, file: str, valid_for: float, every: float | None
+) -> int:
+    """Publish on the first channel that is no pattern, and say how many received it; 1 if nobody did.
+
+    `values` is JSON text; without it it is read from `file` (`-`: standard input).
+    """
+    container = container_with_a_server(settings)
+    channel = next((name for name in settings.channel if not set("*?[") & set(name)), None)
+    if channel is None:
+        raise SettingsError("channel: to publish takes one that is not a pattern")
+    text = _checked(values if values is not None else await asyncio.to_thread(_read, file))
+    async with opened(container):
+        publisher, clock = container.publisher(), container.clock()
+        while True:
+            now = clock.now()
+            times = {"updated": now.isoformat(), "valid": (now + timedelta(seconds=valid_for)).isoformat()}
+            head = json.dumps({"type": type_, **times}, ensure_ascii=False)
+            receivers = await publisher.publish(channel, f'{head[:-1]}, "values": {text}}}'.encode())
+            print(f"{type_}: received by {receivers} on {channel}", flush=True)
+            if every is None:
+                return 0 if receivers else 1
+            await clock.sleep(every)
+
+
+async def get(settings: Settings, types: Sequence[str], *, as_json: bool) -> int:
+    """Print the stored records of these types; 1 if one is missing."""
+    container = container_with_a_server(settings)
+    async with opened(container):
+        records = await container.store().read(types)
+    for type_, record in zip(types, records, strict=True):
+        if record is None:
+            print(f"kv-updater: no string is stored under {type_}", file=sys.stderr)
+        else:
+            text = record.decode(errors="backslashreplace")
+            print(_line(type_, record) if as_json else text)
+    return 1 if None in records else 0
+
+
+def show_settings(loaded: Loaded, *, as_json: bool) -> int:
+    """Print every setting with its value and where that came from."""
+    rows = [(key, value, origin) for key, value, origin in loaded.rows()]
+    if as_json:
+        print(json.dumps({key: {"value": value, "origin": origin} for key, value, origin in rows}, indent=2))
+        return 0
+    texts = [(key, json.dumps(value, ensure_ascii=False), origin) for key, value, origin in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(2)]
+    for key, value, origin in texts:
+        print(f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}")
+    return 0
+
+
+def container_with_a_server(settings: Settings) -> Container:
+    """For commands that talk to a server which is there before and after them."""
+    container = Container(settings=settings)
+    if container.backend() == "memory" or container.embedded_server() is not None:
+        raise SettingsError("redis_url: this command takes the address of a running server, redis://HOST:PORT")
+    return container
+
+
+def _read(file: str) -> str:
+    return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+
+
+def _checked(text: str) -> str:
+    """The values as they were written, so that `1.0` stays `1.0`."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"the values are no JSON: {error}") from None
+    if not isinstance(values, dict | list):
+        raise SettingsError("the values are neither a JSON object nor an array")
+    return text.strip()
+
+
+def _line(type_: str, record: bytes) -> str:
+    """A record as an update message of one line."""
+    return f'{{"type":{json.dumps(type_)},{record.decode()[1:]}'

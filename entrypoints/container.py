@@ -1,0 +1,184 @@
+"""The composition root: the only place that knows which adapter serves which port."""
+
+import random
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from dependency_injector import containers, providers
+from loguru import logger
+
+from adapters.clock import SystemClock
+from adapters.embedded.server import EmbeddedServer
+from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.lines import LinesSubscriber
+from adapters.memory.pubsub import MemoryChannels
+from adapters.memory.store import MemoryStore
+from adapters.observability.loguru_observer import LoguruObserver
+from adapters.redis.commands import Commands
+from adapters.redis.connecting import Connector
+from adapters.redis.dead_letters import RedisDeadLetters
+from adapters.redis.publisher import RedisPublisher
+from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from adapters.redis.store import RedisStore
+from application.backoff import Backoff
+from application.committer import Committer
+from application.dead_letter_queue import DeadLetterQueue
+from application.known_records import KnownRecords
+from application.kv_updater import KVUpdater
+from application.pending_updates import PendingUpdates
+from application.refusals import Refusals
+from application.subscription import Subscription
+from application.tally import Tally
+from domain.instants import InstantReader
+from domain.ordering import Arrival, Newest, Ordering
+from domain.stored_record import StoredRecord, read_record
+from domain.validation import ValidationRules, Validator
+from entrypoints.settings import Settings
+
+# Seconds until a connection, a reply or a confirmation counts as lost.
+_TIMEOUT = 5.0
+_KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
+
+
+def _backend(settings: Settings) -> str:
+    return "memory" if settings.redis_url.get_secret_value() == "memory://" else "redis"
+
+
+def _embedded_server(settings: Settings) -> EmbeddedServer | None:
+    url = settings.redis_url.get_secret_value()
+    return EmbeddedServer(url) if url.startswith("embedded:") else None
+
+
+def _channel_url(settings: Settings, server: EmbeddedServer | None) -> str:
+    return settings.redis_url.get_secret_value() if server is None else server.url
+
+
+def _store_url(settings: Settings, channel_url: str) -> str:
+    return settings.store_url.get_secret_value() if settings.store_url else channel_url
+
+
+def _rules(settings: Settings) -> ValidationRules:
+    prefix, own_key = settings.key_prefix, settings.dead_letter_stream
+    return ValidationRules(
+        max_message_bytes=settings.max_message_bytes,
+        allowed_types=settings.allowed_types,
+        reserved_types=(own_key.removeprefix(prefix),) if own_key and own_key.startswith(prefix) else (),
+        strict_timestamps=settings.strict_timestamps,
+        expire_at_valid=settings.expire_at_valid,
+        expiry_grace=timedelta(seconds=settings.expiry_grace),
+    )
+
+
+def _ordering(settings: Settings) -> Ordering:
+    return Arrival() if settings.ordering == "arrival" else Newest(timedelta(seconds=settings.max_clock_skew))
+
+
+def _record_reader(instants: InstantReader) -> Callable[[bytes], StoredRecord | None]:
+    return partial(read_record, instants=instants)
+
+
+class Container(containers.DeclarativeContainer):
+    """Made with `settings`; to make things opens nothing. The embedded server is started before its URL is used."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    _given = settings.provided
+
+    embedded_server = providers.Singleton(_embedded_server, settings)
+    channel_url = providers.Callable(_channel_url, settings, embedded_server)
+    store_url = providers.Callable(_store_url, settings, channel_url)
+    backend = providers.Callable(_backend, settings)
+
+    clock = providers.Singleton(SystemClock)
+    tally = providers.Singleton(Tally)
+    observer = providers.Singleton(
+        LoguruObserver,
+        logger=logger,
+        names_records=providers.Callable(lambda settings: settings.log_level == "DEBUG", settings),
+    )
+    backoff = providers.Factory(Backoff, jitter=random.random)
+
+    instants = providers.Singleton(InstantReader, _given.timestamp_formats)
+    ordering = providers.Singleton(_ordering, settings)
+    validator = providers.Singleton(Validator, providers.Callable(_rules, settings), instants)
+
+    channel_connector = providers.Singleton(Connector, channel_url, timeout=_TIMEOUT)
+    store_connector = providers.Singleton(Connector, store_url, timeout=_TIMEOUT)
+    commands = providers.Factory(Commands, store_connector, timeout=_TIMEOUT)
+
+    subscriber = providers.Selector(
+        backend,
+        memory=providers.Singleton(LinesSubscriber, providers.Callable(lambda: sys.stdin.buffer), _given.channel[0]),
+        redis=providers.Singleton(
+            PubSubSubscriber,
+            channel_connector,
+            _given.channel,
+            max_backlog_bytes=_given.max_backlog_bytes,
+            timeout=_TIMEOUT,
+            observer=observer,
+        ),
+    )
+    store = providers.Selector(
+        backend,
+        memory=providers.Singleton(MemoryStore, clock),
+        redis=providers.Singleton(
+            RedisStore, commands, key_prefix=_given.key_prefix, persisted_channel=_given.persisted_channel
+        ),
+    )
+    publisher = providers.Selector(
+        backend,
+        memory=providers.Singleton(MemoryChannels),
+        redis=providers.Singleton(RedisPublisher, providers.Factory(Commands, channel_connector, timeout=_TIMEOUT)),
+    )
+    dead_letters = providers.Selector(
+        backend,
+        memory=providers.Singleton(MemoryDeadLetters, maxlen=_given.dead_letter_maxlen),
+        redis=providers.Singleton(
+            RedisDeadLetters, commands, _given.dead_letter_stream, maxlen=_given.dead_letter_maxlen
+        ),
+    )
+
+    dead_letter_queue = providers.Selector(
+        providers.Callable(lambda settings: "on" if settings.dead_letter_stream else "off", settings),
+        on=providers.Singleton(
+            DeadLetterQueue,
+            dead_letters=dead_letters,
+            backoff=backoff,
+            clock=clock,
+            observer=observer,
+            tally=tally,
+            max_letters=_given.dead_letter_maxlen,
+            max_payload_bytes=_given.max_message_bytes,
+        ),
+        off=providers.Object(None),
+    )
+    refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue)
+    pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys)
+    subscription = providers.Singleton(Subscription, subscriber, backoff, clock, observer, tally)
+    committer = providers.Singleton(
+        Committer,
+        store=store,
+        ordering=ordering,
+        read_record=providers.Callable(_record_reader, instants),
+        known=providers.Factory(KnownRecords, _KNOWN_RECORDS_BYTES),
+        refusals=refusals,
+        clock=clock,
+        observer=observer,
+        tally=tally,
+        validates=_given.validate_commits,
+    )
+    updater = providers.Singleton(
+        KVUpdater,
+        subscription=subscription,
+        validator=validator,
+        pending_updates=pending_updates,
+        committer=committer,
+        refusals=refusals,
+        dead_letter_queue=dead_letter_queue,
+        backoff=backoff,
+        clock=clock,
+        observer=observer,
+        tally=tally,
+        max_batch=_given.max_batch,
+    )

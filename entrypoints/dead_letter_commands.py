@@ -1,0 +1,79 @@
+"""`dead-letters`: look at what was not stored, publish it again, or throw it away."""
+
+import json
+from collections.abc import AsyncIterator
+
+from application.ports import DeadLetter
+from entrypoints.commands import container_with_a_server
+from entrypoints.container import Container
+from entrypoints.runner import opened
+from entrypoints.settings import Settings, SettingsError
+
+_PAGE = 100
+
+
+async def dead_letters(settings: Settings, action: str, *, as_json: bool) -> int:
+    """`list`, `replay` (publish on the channel it came from, then remove) or `purge`."""
+    if settings.dead_letter_stream is None:
+        raise SettingsError("dead_letter_stream: not set, so there are no dead letters")
+    container = container_with_a_server(settings)
+    async with opened(container):
+        if action == "list":
+            return await _list(container, as_json=as_json)
+        if action == "replay":
+            return await _replay(container)
+        return await _purge(container)
+
+
+async def _list(container: Container, *, as_json: bool) -> int:
+    async for id_, letter in _all(container):
+        row = {
+            "id": id_,
+            "time": letter.time.isoformat(),
+            "reason": letter.reason,
+            "error": letter.error,
+            "channel": letter.channel.decode(errors="backslashreplace"),
+            "size": letter.size,
+            "payload": letter.payload.decode(errors="backslashreplace"),
+        }
+        # A payload is foreign text: as JSON nothing in it reaches the terminal as a control character.
+        plain = " ".join(f"{key}={json.dumps(value)}" for key, value in row.items() if key not in ("id", "time"))
+        print(json.dumps(row) if as_json else f"{id_} {row['time']} {plain}")
+    return 0
+
+
+async def _replay(container: Container) -> int:
+    """One by one, published before it is removed: nothing is lost if this is cut short. 1 if one stayed."""
+    publisher, letters = container.publisher(), container.dead_letters()
+    replayed = stayed = 0
+    async for id_, letter in _all(container):
+        whole = letter.size == len(letter.payload)
+        if whole and await publisher.publish(letter.channel.decode(), letter.payload):
+            await letters.remove([id_])
+            replayed += 1
+        else:
+            stayed += 1
+    print(f"{replayed} replayed, {stayed} stayed (cut, or nobody listens)")
+    return 1 if stayed else 0
+
+
+async def _purge(container: Container) -> int:
+    removed = 0
+    letters = container.dead_letters()
+    while page := await letters.read("", _PAGE):
+        removed += await letters.remove([id_ for id_, _ in page])
+    print(f"{removed} removed")
+    return 0
+
+
+async def _all(container: Container) -> AsyncIterator[tuple[str, DeadLetter]]:
+    """Those that are there now: what a replay adds at the end is for the next time."""
+    letters = container.dead_letters()
+    after = ""
+    now = container.clock().now()
+    while page := await letters.read(after, _PAGE):
+        for id_, letter in page:
+            if letter.time > now:
+                return
+            yield id_, letter
+            after = id_

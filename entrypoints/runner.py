@@ -1,0 +1,119 @@
+"""The life cycle of the service: open, run, drain on a signal, close; and what its exit code says."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from application.kv_updater import KVUpdater
+from application.ports import SubscriptionRefused
+from entrypoints.container import Container
+from entrypoints.settings import mask_url
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+_SUMMARY_INTERVAL = 10.0
+
+
+@contextlib.asynccontextmanager
+async def opened(container: Container) -> AsyncIterator[None]:
+    """Start what must run before the rest is made, and close all that was made."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = container.embedded_server()
+        if server is not None:
+            await stack.enter_async_context(server)
+        for made in (container.publisher, container.dead_letters, container.store, container.subscriber):
+            stack.push_async_callback(made().close)
+        yield
+
+
+async def run_service(container: Container) -> int:
+    """Run until a signal comes or the messages end; the exit code.
+
+    At SIGTERM or SIGINT: unsubscribe, commit what was read before the confirmation, 0. At a second one, or
+    when `shutdown_timeout` has passed: stop at once, 1.
+    """
+    stop, stop_at_once = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (stop_at_once if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    async with opened(container), asyncio.TaskGroup() as tasks:
+        beside = [tasks.create_task(work) for work in (_summarise_the_log(container), _watch_the_server(container))]
+        try:
+            return await _run_until(container, stop, stop_at_once)
+        finally:
+            for task in beside:
+                task.cancel()
+            container.observer().summarise()
+
+
+async def _summarise_the_log(container: Container) -> None:
+    while True:
+        await container.clock().sleep(_SUMMARY_INTERVAL)
+        container.observer().summarise()
+
+
+async def _watch_the_server(container: Container) -> None:
+    if (server := container.embedded_server()) is not None:
+        raise RuntimeError(f"the embedded server ended by itself (exit code {await server.wait()})")
+
+
+async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: asyncio.Event) -> int:
+    settings, updater = container.settings(), container.updater()
+    logger.bind(
+        channel=",".join(settings.channel),
+        redis=mask_url(container.channel_url()),
+        store=mask_url(container.store_url()),
+    ).info("KV-Updater starts")
+    # What has been made so far stays: the collector need not look at it again and again.
+    gc.freeze()
+    running = asyncio.create_task(updater.run(), name="updater")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        logger.info("KV-Updater stops: committing what was read")
+        await updater.stop()
+        giving_up = asyncio.create_task(stop_at_once.wait(), name="stop at once")
+        await asyncio.wait((running, giving_up), timeout=settings.shutdown_timeout, return_when=asyncio.FIRST_COMPLETED)
+        giving_up.cancel()
+    stopping.cancel()
+    if not running.done():
+        running.cancel()
+        await asyncio.wait((running,))
+        _with_totals(updater).error("KV-Updater stopped before all was committed")
+        return 1
+    try:
+        await running
+    except BaseExceptionGroup as group:
+        refused, others = group.split(SubscriptionRefused)
+        if others is not None:
+            raise others from None
+        logger.bind(detail=str(refused.exceptions[0]) if refused else None).error(
+            "The server does not let us subscribe"
+        )
+        return 1
+    _with_totals(updater).info("KV-Updater stopped")
+    return 0
+
+
+def _with_totals(updater: KVUpdater) -> "Logger":
+    tally = updater.tally
+    return logger.bind(
+        pending=updater.pending,
+        received=tally.received,
+        committed=tally.committed,
+        conflated=tally.conflated,
+        unchanged=tally.unchanged,
+        stale=tally.stale,
+        expired=tally.expired,
+        rejected=tally.rejected.total(),
+        unstorable=tally.unstorable.total(),
+    )

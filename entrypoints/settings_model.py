@@ -1,0 +1,111 @@
+"""The table of settings: every key with its type, its default and one sentence of help."""
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from entrypoints.settings_sources import PREFIX
+from entrypoints.settings_values import (
+    Bytes,
+    Count,
+    RedisUrl,
+    Seconds,
+    StoreUrl,
+    Text,
+    Texts,
+    TimeFormats,
+    UpperCase,
+)
+
+
+class Settings(BaseSettings):
+    """Checked settings; durations are float seconds, sizes int bytes, URLs secrets.
+
+    Made of its arguments alone (`load_settings` reads the sources); raises pydantic's ValidationError.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    redis_url: RedisUrl = SecretStr("redis://localhost:6379/0")
+    """URL of the Redis that messages come from."""
+    store_url: StoreUrl | None = None
+    """URL of the Redis that keeps the records, if it is another one."""
+    transport: Literal["pubsub"] = "pubsub"
+    """How messages arrive: pubsub."""
+    channel: Annotated[Texts, Field(min_length=1)] = ("update",)
+    """Channels to read, with commas between; one with *, ? or [ is a pattern."""
+    # An alias, as BaseModel has a method of this name.
+    validate_commits: bool = Field(default=False, alias="validate")
+    """Read records back after the commit and compare."""
+    ordering: Literal["newest", "arrival"] = "newest"
+    """Which of two records stays: newest (by its time) or arrival (the last to come)."""
+    key_prefix: str = ""
+    """Text put before the type of a message to make its key."""
+    allowed_types: Texts = ()
+    """Globs of the types that are accepted, with commas between; none means all."""
+    persisted_channel: Text | None = None
+    """Channel on which a message is published once its record is committed."""
+    dead_letter_stream: Text | None = None
+    """Stream that keeps the messages that cannot be stored."""
+    dead_letter_maxlen: Count = 10_000
+    """Number of entries the dead letter stream keeps."""
+    expire_at_valid: bool = False
+    """Let a key expire when its record is no longer valid."""
+    expiry_grace: Seconds = 0.0
+    """Seconds a key outlives its record's validity."""
+    strict_timestamps: bool = False
+    """Reject messages whose updated or valid is missing or not RFC 3339."""
+    timestamp_formats: TimeFormats = ()
+    """Further formats of timestamps, as strptime reads them."""
+    max_clock_skew: Seconds = 300.0
+    """Seconds a stored record may be dated ahead of the clock and still win."""
+    max_message_bytes: Annotated[Bytes, Field(le=512 << 20)] = 1 << 20
+    """Bytes of the longest message that is accepted."""
+    max_backlog_bytes: Bytes = 256 << 20
+    """Bytes received and not yet parsed, at most."""
+    max_pending_keys: Count = 1_000_000
+    """Number of keys accepted and not yet committed, at most."""
+    max_batch: Annotated[Count, Field(le=3000)] = 1000
+    """Number of keys in one commit, at most."""
+    shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
+    """Seconds to commit what is pending before the process ends."""
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"
+    """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of the log: text or json."""
+
+    @field_validator("store_url")
+    @classmethod
+    def _both_in_memory_or_none(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        redis_url = info.data.get("redis_url")
+        if url and redis_url and _in_memory(url) != _in_memory(redis_url):
+            raise ValueError("must be memory:// if redis_url is, and only then")
+        return url
+
+    @field_validator("persisted_channel")
+    @classmethod
+    def _no_loop(cls, name: str | None, info: ValidationInfo) -> str | None:
+        # Redis negates a set of characters with "^", fnmatch with "!".
+        patterns = [entry.replace("[^", "[!") for entry in info.data.get("channel", ())]
+        if name and any(fnmatchcase(name, pattern) for pattern in patterns):
+            raise ValueError("must not be read by channel, for that is a loop")
+        return name
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments only: the others' merge tells neither a value's origin nor of unknown variables."""
+        return (sources["init_settings"],)
+
+
+def _in_memory(url: SecretStr) -> bool:
+    return url.get_secret_value() == "memory://"

@@ -1,0 +1,79 @@
+"""The command: `python -m tests.benchmarks --help`.
+
+Exit code 0 when everything could be measured, missed bars or not; 1 when a measurement failed or, with
+--strict, a bar is missed; 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from . import machine, report
+from .bars import judged
+from .figures import Results
+from .progress import Progress
+from .scenarios import ALL
+from .session import FULL, QUICK, Session
+
+
+def main() -> int:
+    options = _options()
+    _end_cleanly_on_signals()
+    scenarios = [ALL[name] for name in options.only]
+    results, progress = Results(), Progress()
+    with tempfile.TemporaryDirectory(prefix="kv-updater-benchmarks-") as folder:
+        workspace = Path(folder)
+        session = Session(workspace, QUICK if options.quick else FULL, progress.tell)
+        facts = {**machine.facts(workspace), "rounds": options.rounds, "quick": options.quick}
+        for session.round in range(1, options.rounds + 1):
+            progress.prefix = f"round {session.round} of {options.rounds}: "
+            for scenario in scenarios:
+                results.add(scenario.measure(scenario.name, session))
+    progress.clear()
+    facts["load_at_end"] = [round(load, 2) for load in os.getloadavg()]
+    verdicts = judged(results, options.only)
+    sys.stdout.write(report.text(facts, scenarios, session.scale, results, verdicts) + "\n")
+    if options.json:
+        report.write_json(options.json, facts, session.scale, results, verdicts)
+    missed = options.strict and not all(verdict.ok for verdict in verdicts)
+    return 1 if missed or results.failures() else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="KV-Updater against the loop.")
+    parser.add_argument("--only", type=_names, default=list(ALL), metavar="NAMES", help=", ".join(ALL))
+    parser.add_argument("--rounds", type=_positive, default=5, help="default 5")
+    parser.add_argument("--quick", action="store_true", help="small counts: a smoke test, no figures that count")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="all samples and facts, for programs")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(ALL)}")
+    return names
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _end_cleanly_on_signals() -> None:
+    """Turns them into SystemExit, so that every context manager kills its process."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

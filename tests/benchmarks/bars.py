@@ -1,0 +1,78 @@
+"""What the product promises, as data, and whether the measured figures keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .contestants import LOOP, OURS
+from .figures import CPU, CPU_SHARE, CUTS, P50, P99, PEAK, RATE, READY, RSS, UNDELIVERED, WRONG
+from .scenarios.bursts import PLAIN_LOOP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .figures import Figure, Results, Spread
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit on one figure of KV-Updater, or on its ratio to another contestant."""
+
+    scenario: str
+    text: str
+    figure: Figure
+    limit: float
+    at_least: bool = False
+    below: bool = False  # the limit itself is missed too
+    against: str | None = None  # the ratio to this contestant is what counts
+    worst: bool = False  # of all rounds; otherwise their median
+
+    def judge(self, results: Results) -> Verdict:
+        """A round that failed misses the bar: what the others measured is shown, but is no excuse."""
+        spread = self._spread(results)
+        value = None if spread is None else spread.worst if self.worst else spread.median
+        failed = [s for s in results.failures(self.scenario) if s.contestant in (OURS.name, self.against)]
+        return Verdict(self, value, ok=value is not None and self._holds(value) and not failed)
+
+    def _spread(self, results: Results) -> Spread | None:
+        if self.against is None:
+            return results.spread(self.scenario, OURS.name, self.figure.name)
+        return results.ratio(self.scenario, OURS.name, self.against, self.figure.name)
+
+    def _holds(self, value: float) -> bool:
+        if self.at_least:
+            return value >= self.limit
+        return value < self.limit if self.below else value <= self.limit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A bar and what was measured; no value where nothing could be measured."""
+
+    bar: Bar
+    value: float | None
+    ok: bool
+
+
+BARS = (
+    Bar("few-keys", "rate, times the loop's", RATE, 40, at_least=True, against=LOOP.name),
+    Bar("few-keys", "CPU µs a message", CPU, 4),
+    Bar("all-different", "rate, times the loop's", RATE, 20, at_least=True, against=LOOP.name),
+    Bar("few-keys-validate", "rate, times the plain loop's", RATE, 30, at_least=True, against=PLAIN_LOOP),
+    Bar("all-different-validate", "rate, times the plain loop's", RATE, 12, at_least=True, against=PLAIN_LOOP),
+    Bar("latency", "p50, times the loop's", P50, 1.25, against=LOOP.name),
+    Bar("latency", "p99, times the loop's", P99, 1.5, against=LOOP.name),
+    Bar("flood", "times cut off, worst round", CUTS, 0, worst=True),
+    Bar("flood", "messages without subscriber, worst round", UNDELIVERED, 0, worst=True),
+    Bar("flood", "wrong keys, worst round", WRONG, 0, worst=True),
+    Bar("flood", "peak MiB, worst round", PEAK, 256, worst=True),
+    Bar("idle", "CPU % of a core", CPU_SHARE, 1, below=True),
+    Bar("idle", "RSS MiB", RSS, 64, below=True),
+    Bar("idle", "seconds until subscribed", READY, 1, below=True),
+)
+
+
+def judged(results: Results, scenarios: Iterable[str]) -> list[Verdict]:
+    chosen = set(scenarios)
+    return [bar.judge(results) for bar in BARS if bar.scenario in chosen]

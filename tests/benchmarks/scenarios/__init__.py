@@ -1,0 +1,25 @@
+"""What is measured. A new scenario is a file here and an entry in `ALL`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import bursts, idle, latency
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .scenario import Scenario
+
+ALL: Mapping[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        bursts.FEW_KEYS,
+        bursts.ALL_DIFFERENT,
+        bursts.FEW_KEYS_VALIDATE,
+        bursts.ALL_DIFFERENT_VALIDATE,
+        bursts.FLOOD,
+        latency.LATENCY,
+        idle.IDLE,
+    )
+}

@@ -1,0 +1,46 @@
+"""The shape of a scenario: one round of it gives one sample per contestant, a failed one included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.benchmarks.failure import MeasurementError
+from tests.benchmarks.figures import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tests.benchmarks.figures import Figure
+    from tests.benchmarks.session import Scale, Session
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What it is called, what its table shows, and how a round of it is measured."""
+
+    name: str
+    title: Callable[[Scale], str]
+    figures: tuple[Figure, ...]
+    compared: tuple[Figure, ...]  # shown as ratios to the baselines too
+    baselines: tuple[str, ...]
+    measure: Callable[[str, Session], Iterator[Sample]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A sample without its names."""
+
+    figures: Mapping[str, float]
+    failure: str | None = None
+    note: str | None = None
+
+
+def attempt(scenario: str, contestant: str, session: Session, measure: Callable[[], Outcome]) -> Sample:
+    """The sample, whatever happens: an error of this one measurement does not end the others."""
+    session.tell(f"{scenario}: {contestant}")
+    try:
+        outcome = measure()
+    except (MeasurementError, OSError) as error:
+        outcome = Outcome({}, failure=str(error) or type(error).__name__)
+    return Sample(scenario, contestant, session.round, outcome.figures, outcome.failure, outcome.note)

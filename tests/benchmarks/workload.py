@@ -1,0 +1,128 @@
+"""The messages of a run, built once as ready PUBLISH commands in a file, and the state they must lead to.
+
+A message has about 220 bytes. `updated` grows by a microsecond with each one, so the newest of a key is its last.
+`values` has texts that a parse and a dump change (21.50): a byte-exact record is told from an equal one.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .servers import CHANNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_FIRST = datetime(2025, 11, 22, 20, 28, 41, tzinfo=UTC)
+_PERIOD = timedelta(minutes=5)
+_COMMAND = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n"
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Message:
+    """The texts of one update message."""
+
+    key: str
+    updated: str
+    valid: str
+    values: str
+
+    @property
+    def payload(self) -> bytes:
+        return b'{"type":"%s",%s' % (self.key.encode(), self.record[1:])
+
+    @property
+    def record(self) -> bytes:
+        return f'{{"updated":{self.updated},"valid":{self.valid},"values":{self.values}}}'.encode()
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A file of commands, and the exact record that each key must hold after all of them."""
+
+    title: str
+    messages: int
+    commands: Path
+    expected: Mapping[str, bytes] = field(repr=False)
+    last_key: str  # that of the last message
+
+    @cached_property
+    def keys(self) -> list[str]:
+        return list(self.expected)
+
+    def is_right(self, key: str, stored: bytes | None, *, verbatim: bool) -> bool:
+        """Verbatim: members updated, valid, values, in this order, each with the very text that was sent.
+
+        Otherwise equal as JSON is enough.
+        """
+        expected = self.expected[key]
+        if stored is None or stored == expected:
+            return stored is not None
+        read = _members if verbatim else _parsed
+        return read(stored) == read(expected)
+
+
+def message(number: int, key: int) -> Message:
+    second, micro = divmod(number, 1_000_000)
+    updated, valid = _clock(second)
+    values = (
+        f'{{"seq":{number},"temperature":21.50,"humidity":{number % 100},"pressure":1013.2,'
+        f'"wind":{{"speed":3.4,"direction":"NW"}},"place":"caf\\u00e9"}}'
+    )
+    return Message(f"sensor:{key:06d}", f'"{updated}.{micro:06d}Z"', f'"{valid}.{micro:06d}Z"', values)
+
+
+def publish_command(payload: bytes) -> bytes:
+    return _COMMAND % (len(CHANNEL), CHANNEL.encode(), len(payload), payload)
+
+
+def build(path: Path, messages: int, keys: int) -> Workload:
+    """Writes the commands to the path. As many keys as messages: every key once, in random order."""
+    last: dict[str, Message] = {}
+    current = message(0, 0)
+    with path.open("wb") as file:
+        for number, key in enumerate(_order(messages, keys)):
+            current = message(number, key)
+            last[current.key] = current
+            file.write(publish_command(current.payload))
+    expected = {key: newest.record for key, newest in last.items()}
+    title = f"{messages:,} messages over {keys:,} keys"
+    return Workload(title, messages, path, expected, current.key)
+
+
+def _order(messages: int, keys: int) -> Iterator[int]:
+    chance = random.Random(_SEED)
+    if keys == messages:
+        yield from chance.sample(range(keys), keys)
+    else:
+        yield from (int(chance.random() * keys) for _ in range(messages))
+
+
+@lru_cache(maxsize=16)
+def _clock(second: int) -> tuple[str, str]:
+    updated = _FIRST + timedelta(seconds=second)
+    return f"{updated:%Y-%m-%dT%H:%M:%S}", f"{updated + _PERIOD:%Y-%m-%dT%H:%M:%S}"
+
+
+def _members(record: bytes) -> list[tuple[str, bytes]] | None:
+    try:
+        members = msgspec.json.decode(record, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return None
+    return [(name, bytes(text)) for name, text in members.items()]
+
+
+def _parsed(record: bytes) -> Any:
+    try:
+        return json.loads(record)
+    except ValueError:
+        return None
