@@ -19,6 +19,10 @@ from application.tally import Tally
 from domain.errors import Reason, Rejection
 from domain.validation import Validator
 
+# Seconds that a burst may keep the store waiting for newer messages of the same keys.
+_LONGEST_HOLD = 0.05
+# With more keys pending than this, every commit is full and the next ones may as well begin.
+_FEW_BATCHES = 4
 _TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
 
 
@@ -120,6 +124,7 @@ class KVUpdater:
 
     async def _commit_until_ended(self) -> None:
         while await self._has_pending():
+            await self._let_more_conflate()
             try:
                 await self.persist_data()
             except StoreUnavailable as error:
@@ -143,3 +148,18 @@ class KVUpdater:
             self._arrived.clear()
             await self._arrived.wait()
         return True
+
+    async def _let_more_conflate(self) -> None:
+        """While more is waiting to be parsed, to commit a few keys once again would cost more than it gives.
+
+        In a burst over few keys that would be a commit for every second message. Never waits for what is
+        not here yet: at a low rate the backlog is empty.
+        """
+        until = self._clock.monotonic() + _LONGEST_HOLD
+        while (
+            self._subscription.backlog_bytes
+            and len(self._pending) < _FEW_BATCHES * self._max_batch
+            and self._clock.monotonic() < until
+        ):
+            self._arrived.clear()
+            await self._arrived.wait()

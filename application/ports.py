@@ -35,6 +35,11 @@ class StoreUnavailable(ConnectionError):
 class MessageSubscriber(Protocol):
     """One subscription to the configured channels. Used by one task at a time, but for `unsubscribe`."""
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Received, and not yet returned by `receive`: 0 means that the next call will probably wait."""
+        ...
+
     async def subscribe(self) -> None:
         """Connect and subscribe; return once every channel is confirmed. Anew after a loss.
 

@@ -37,6 +37,11 @@ class Subscription:
         """Whether every channel is subscribed, as far as is known."""
         return self._confirmed
 
+    @property
+    def backlog_bytes(self) -> int:
+        """Received, not yet handed on."""
+        return self._subscriber.backlog_bytes
+
     async def receive(self) -> Sequence[Delivery]:
         """The next messages; empty once it was stopped and everything read before has been returned.
 

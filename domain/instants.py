@@ -21,16 +21,22 @@ _LONGEST = 128
 _US_CLOCK = re.compile(
     r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})"
     r" (?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
-    r" (?P<half>[AP]M) (?P<sign>[+-])(?P<hours>\d{2})(?P<minutes>\d{2})",
+    r" (?P<half>[AP]M) (?P<sign>[+-])(?P<hours>\d{2})(?P<minutes>[0-5]\d)",
     re.ASCII | re.IGNORECASE,
 )
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
-_RFC_3339 = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"', re.ASCII | re.IGNORECASE)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
+_decode_string = msgspec.json.Decoder(str).decode
+_decode_time = msgspec.json.Decoder(str | int | float).decode
 
 
 def is_rfc_3339(text: str) -> bool:
     """Whether a member's JSON text has the shape of an RFC 3339 date-time (section 5.6)."""
-    return _RFC_3339.fullmatch(text) is not None
+    try:
+        # Decoded, for some publishers write `+` as an escape.
+        return _RFC_3339.fullmatch(_decode_string(text)) is not None
+    except msgspec.DecodeError:
+        return False
 
 
 class InstantReader:
@@ -44,24 +50,20 @@ class InstantReader:
         """`text` is the member as it stands in the message: quoted string, number or `null`."""
         if text[0] == '"':
             try:
-                return _utc(datetime.fromisoformat(text[1:-1]))
+                return _from_iso(text[1:-1])
             except (ValueError, OverflowError):
                 pass
         return self._remembered(text) if len(text) <= _LONGEST else None
 
     def _read_unusual(self, text: str) -> datetime | None:
         try:
-            value = msgspec.json.decode(text)
-            match value:
-                case str():
-                    return self._read_string(value)
-                case int() | float():
-                    return _EPOCH + timedelta(
-                        **{"milliseconds" if abs(value) >= _FIRST_MILLISECONDS else "seconds": value}
-                    )
+            value = _decode_time(text)
+            if isinstance(value, str):
+                return self._read_string(value)
+            unit = "milliseconds" if abs(value) >= _FIRST_MILLISECONDS else "seconds"
+            return _EPOCH + timedelta(**{unit: value})
         except (ValueError, OverflowError, msgspec.DecodeError):
-            pass
-        return None
+            return None
 
     def _read_string(self, value: str) -> datetime | None:
         if family := _US_CLOCK.fullmatch(value):
@@ -73,7 +75,15 @@ class InstantReader:
                 continue
         # RFC 3339 allows a lower-case `z` and the leap second, which Python's parser does not.
         plain, leaps = _LEAP_SECOND.subn("59", value.upper())
-        return _utc(datetime.fromisoformat(plain)) + timedelta(seconds=leaps)
+        return _from_iso(plain) + timedelta(seconds=leaps)
+
+
+def _from_iso(value: str) -> datetime:
+    # Python takes any character between date and time, a digit as well: it would read `1701010152300`,
+    # milliseconds sent as a string, as 23:00 on the first day of 1701.
+    if len(value) > len("YYYYMMDD") and value[:9].isdigit():
+        raise ValueError("no separator between date and time")
+    return _utc(datetime.fromisoformat(value))
 
 
 def _utc(instant: datetime) -> datetime:

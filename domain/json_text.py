@@ -12,46 +12,50 @@ import msgspec
 
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: stays
-    rb"|\\u(?P<lone>[dD])[89a-fA-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\."
 )
-# Stand-ins for the digit `d`, in both cases because the text must come back byte for byte.
-_STAND_INS = (b"eE", b"aA", b"bB", b"cC", b"fF")
+_ANY_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
+# No stand-in is ASCII, so that none makes another member's name into one that is read.
+_STAND_INS = range(0x100, 0xD800)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_check_json = msgspec.json.Decoder(msgspec.Raw).decode
+_split_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-def decode_with_lone_surrogates(payload: bytes, shape: type[S]) -> S | None:
-    """Decode `payload` into `shape`, or None where lone surrogates are not all that is wrong with it.
 
-    Each lone escape is spelled with another digit, of the same length, that the payload does not use in that
-    place; what is decoded is spelled back in the members that keep their text.
+def decode_with_lone_surrogates(payload: bytes, shape: type[S]) -> S:
+    """Decode `payload` into `shape`, whose Raw members may hold lone surrogates: they keep their text.
+
+    Each lone escape is disguised as another escape, of the same length, that the payload does not use; what
+    is decoded is spelled back. Raises `msgspec.ValidationError` where the payload is JSON of another shape;
+    `UnicodeDecodeError`, `RecursionError` or another `msgspec.DecodeError` where it is no JSON, is nested too
+    deep, or has a lone surrogate in a member that is read.
     """
-    for stand_in in _STAND_INS:
-        in_use = re.compile(rb"\\u[" + stand_in + rb"][89a-fA-F]")
-        if not in_use.search(payload):
-            break
-    else:
-        return None
+    str(payload, "utf-8")
+    lone = {found["lone"] for found in _ESCAPE.finditer(payload)} - {None}
+    in_use = set(_ANY_ESCAPE.findall(payload))
+    unused = (escape for escape in (b"\\u%04x" % code for code in _STAND_INS) if escape not in in_use)
+    disguises = dict(zip(lone, unused, strict=False))
+    originals = {stand_in: escape for escape, stand_in in disguises.items()}
 
-    def disguise(match: re.Match[bytes]) -> bytes:
-        lone = match["lone"]
-        return match[0] if lone is None else b"\\u" + stand_in[lone == b"D" :][:1] + match[0][3:]
-
-    def reveal(match: re.Match[bytes]) -> bytes:
-        return b"\\u" + (b"D" if match[0][2:3].isupper() else b"d") + match[0][3:]
-
-    try:
-        str(payload, "utf-8")
-        disguised = _ESCAPE.sub(disguise, payload)
-        members = msgspec.json.decode(disguised, type=shape)
-        texts = msgspec.json.decode(disguised, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    for name in shape.__struct_fields__:
-        text = bytes(texts.get(name, b""))
-        if in_use.search(text):
-            if not isinstance(getattr(members, name), msgspec.Raw):
-                return None
-            setattr(members, name, msgspec.Raw(in_use.sub(reveal, text)))
+    disguised = _ESCAPE.sub(lambda found: disguises.get(found[0], found[0]), payload)
+    _check_json(disguised)
+    texts = {
+        name: _ANY_ESCAPE.sub(lambda found: originals.get(found[0], found[0]), bytes(text))
+        for name, text in _split_members(disguised).items()
+    }
+    present = [field for field in msgspec.structs.fields(shape) if field.name in texts]
+    for field in present:
+        if field.type is not msgspec.Raw and _has_lone_surrogate(texts[field.name]):
+            raise msgspec.DecodeError(f"lone surrogate in `{field.name}`")
+    members = msgspec.json.decode(disguised, type=shape)
+    for field in present:
+        if field.type is msgspec.Raw:
+            setattr(members, field.name, msgspec.Raw(texts[field.name]))
     return members
+
+
+def _has_lone_surrogate(text: bytes) -> bool:
+    return any(found["lone"] for found in _ESCAPE.finditer(text))

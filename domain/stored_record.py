@@ -6,6 +6,7 @@ from typing import Self
 import msgspec
 
 from domain.instants import InstantReader
+from domain.json_text import decode_with_lone_surrogates
 from domain.update_message import NULL, UpdateMessage
 
 
@@ -45,6 +46,10 @@ _decode = msgspec.json.Decoder(_Members).decode
 def read_record(text: bytes, instants: InstantReader) -> StoredRecord | None:
     """What the store holds, or None where it is not a record (absent, or somebody else's string)."""
     try:
-        return StoredRecord(text, instants.read(str(_decode(text).updated, "utf-8")))
+        try:
+            members = _decode(text)
+        except msgspec.DecodeError:
+            members = decode_with_lone_surrogates(text, _Members)
+        return StoredRecord(text, instants.read(str(members.updated, "utf-8")))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

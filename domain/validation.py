@@ -43,7 +43,6 @@ class _Members(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Members).decode
-_check_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Validator:
@@ -68,13 +67,11 @@ class Validator:
             if not payload.isascii():
                 str(payload, "utf-8")
             members = _decode(payload)
-        except msgspec.ValidationError as error:
-            return _malformed_unless_undecodable(payload, error)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            repaired = decode_with_lone_surrogates(payload, _Members)
-            if repaired is None:
-                return Rejection(Reason.UNDECODABLE, _one_line(error))
-            members = repaired
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            verdict = _read_again(payload)
+            if isinstance(verdict, Rejection):
+                return verdict
+            members = verdict
 
         type_ = members.type
         if not (type_.isascii() and type_.isprintable() and 0 < len(type_) <= _MAX_TYPE_BYTES) and (
@@ -116,13 +113,16 @@ class Validator:
         return message
 
 
-def _malformed_unless_undecodable(payload: bytes, error: msgspec.ValidationError) -> Rejection:
-    # A wrong member is reported before the rest is read; text that is no JSON at all has the other reason.
+def _read_again(payload: bytes) -> _Members | Rejection:
+    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all.
     try:
-        _check_json(payload)
-    except (msgspec.DecodeError, RecursionError) as undecodable:
-        return Rejection(Reason.UNDECODABLE, _one_line(undecodable))
-    return Rejection(Reason.MALFORMED, _one_line(error))
+        return decode_with_lone_surrogates(payload, _Members)
+    except msgspec.ValidationError as error:
+        return Rejection(Reason.MALFORMED, str(error))
+    except UnicodeDecodeError as error:
+        return Rejection(Reason.UNDECODABLE, f"invalid UTF-8 (byte {error.start})")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Rejection(Reason.UNDECODABLE, str(error))
 
 
 def _why_no_type(type_: str) -> str | None:
@@ -133,9 +133,3 @@ def _why_no_type(type_: str) -> str | None:
     if _CONTROL.search(type_):
         return "`type` has a control character"
     return None
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"invalid UTF-8 (byte {error.start})"
-    return str(error)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _SUMMARY_INTERVAL = 10.0
 
+Companion = Callable[[Container], Awaitable[None]]
+"""Runs along with the service, from when all is opened until the updater has ended."""
+
 
 @contextlib.asynccontextmanager
 async def opened(container: Container) -> AsyncIterator[None]:
@@ -32,8 +35,8 @@ async def opened(container: Container) -> AsyncIterator[None]:
         yield
 
 
-async def run_service(container: Container) -> int:
-    """Run until a signal comes or the messages end; the exit code.
+async def run_service(container: Container, *companions: Companion) -> int:
+    """Run until a signal comes, the messages end or a companion returns, which counts as a signal; the exit code.
 
     At SIGTERM or SIGINT: unsubscribe, commit what was read before the confirmation, 0. At a second one, or
     when `shutdown_timeout` has passed: stop at once, 1.
@@ -43,10 +46,15 @@ async def run_service(container: Container) -> int:
     def on_signal() -> None:
         (stop_at_once if stop.is_set() else stop).set()
 
+    async def accompany(companion: Companion) -> None:
+        await companion(container)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with opened(container), asyncio.TaskGroup() as tasks:
-        beside = [tasks.create_task(work) for work in (_summarise_the_log(container), _watch_the_server(container))]
+        works = (_summarise_the_log(container), _watch_the_server(container), *map(accompany, companions))
+        beside = [tasks.create_task(work) for work in works]
         try:
             return await _run_until(container, stop, stop_at_once)
         finally:

@@ -22,6 +22,10 @@ class LinesSubscriber:
         self._rest = b""
         self._ended = False
 
+    @property
+    def backlog_bytes(self) -> int:
+        return 0
+
     async def subscribe(self) -> None:
         # A regular file is always ready, and an event loop refuses to watch one.
         if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):

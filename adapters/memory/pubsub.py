@@ -31,6 +31,10 @@ class MemorySubscriber:
         self._changed = asyncio.Event()
         self._lost: str | None = None
 
+    @property
+    def backlog_bytes(self) -> int:
+        return sum(len(payload) for payload, _ in self._waiting)
+
     async def subscribe(self) -> None:
         await self.close()
         self._waiting, self._lost = [], None

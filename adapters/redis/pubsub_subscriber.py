@@ -12,8 +12,6 @@ from adapters.redis.drain import Drain
 from application.events import BacklogFull
 from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
 
-# A fraction of a millisecond of work, and less than one read of the socket brings: so reading is always ahead.
-_SLICE_BYTES = 64 * 1024
 _INCOMPLETE = object()
 _PATTERN_CHARACTERS = frozenset("*?[")
 
@@ -49,7 +47,6 @@ class PubSubSubscriber:
 
     @property
     def backlog_bytes(self) -> int:
-        """Received, not yet parsed."""
         return 0 if self._drain is None else self._drain.bytes
 
     async def subscribe(self) -> None:
@@ -97,7 +94,7 @@ class PubSubSubscriber:
         if self._failure is not None:
             raise self._failure
         try:
-            self._reader.feed(*await drain.take(_SLICE_BYTES))
+            self._reader.feed(*await drain.take())
         except ConnectionResetError as error:
             raise SubscriptionLost(str(error)) from None
         deliveries: list[Delivery] = []

@@ -1,0 +1,50 @@
+"""The demo: the service on a server of its own, sample publishers, and the records as a reader finds them."""
+
+import os
+import sys
+from functools import partial
+
+from pydantic import SecretStr
+
+from entrypoints.container import Container
+from entrypoints.logs import set_up_logs
+from entrypoints.record_lines import show_lines
+from entrypoints.runner import Companion, run_service
+from entrypoints.sample_publishers import publish_samples
+from entrypoints.settings import Loaded, Settings, SettingsError
+
+
+async def demo(loaded: Loaded, duration: float | None) -> int:
+    """Run until a signal comes or `duration` seconds have passed; the exit code.
+
+    Given a `redis_url`, it uses that server, where the sample records then stay; else an embedded one.
+    """
+    settings = _settings(loaded)
+    channel = next((name for name in settings.channel if not set("*?[") & set(name)), None)
+    if channel is None:
+        raise SettingsError("channel: the sample publishers need one that is not a pattern")
+    set_up_logs(settings.log_level, settings.log_format)
+    companions: list[Companion] = [partial(publish_samples, channel=channel), _view()]
+    if duration is not None:
+        companions.append(lambda container: container.clock().sleep(duration))
+    return await run_service(Container(settings=settings), *companions)
+
+
+def _settings(loaded: Loaded) -> Settings:
+    defaults = {"redis_url": SecretStr("embedded://"), "log_level": "WARNING"}
+    changes = {key: value for key, value in defaults.items() if loaded.origins[key] == "default"}
+    settings = loaded.settings.model_copy(update=changes)
+    if settings.redis_url.get_secret_value() == "memory://":
+        raise SettingsError("redis_url: the demo needs a server; without a redis_url it starts one")
+    return settings
+
+
+def _view() -> Companion:
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return show_lines
+    try:
+        from entrypoints.record_table import show_table
+    except ModuleNotFoundError:
+        print('For a live table: pip install "kv-updater[demo]"', file=sys.stderr)
+        return show_lines
+    return show_table
