@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import machine, report
 from .bars import judged
+from .failure import MeasurementError
 from .figures import Results
 from .progress import Progress
 from .scenarios import ALL
@@ -76,4 +77,9 @@ def _end_cleanly_on_signals() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.platform != "linux":
+        sys.exit("the benchmarks read /proc: they need Linux")
+    try:
+        sys.exit(main())
+    except MeasurementError as error:
+        sys.exit(f"not measured: {error}")

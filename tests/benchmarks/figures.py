@@ -29,7 +29,7 @@ WRONG = Figure("wrong_keys", "wrong keys")
 UNDELIVERED = Figure("undelivered", "undelivered")
 P50 = Figure("p50_us", "p50 µs")
 P99 = Figure("p99_us", "p99 µs")
-CPU_SHARE = Figure("cpu_percent", "CPU % of a core", 2)
+CPU_SHARE = Figure("cpu_percent", "CPU % of a core", 3)
 RSS = Figure("rss_mib", "RSS MiB", 1)
 READY = Figure("ready_seconds", "ready s", 3)
 

@@ -1,0 +1,195 @@
+"""The use case without I/O: the application's real code over a store, a clock and channels that a test controls."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
+from adapters.memory.store import MemoryStore
+from application.backoff import Backoff
+from application.committer import Committer
+from application.dead_letter_queue import DeadLetterQueue
+from application.events import Event
+from application.known_records import KnownRecords
+from application.kv_updater import KVUpdater
+from application.pending_updates import PendingUpdates
+from application.ports import CommitBatch, Refused, StoreUnavailable
+from application.refusals import Refusals
+from application.subscription import Subscription
+from application.tally import Tally
+from domain.instants import InstantReader
+from domain.ordering import Newest, Ordering
+from domain.stored_record import read_record
+from domain.validation import ValidationRules, Validator
+
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+
+
+class SimulatedClock:
+    """Time stands still but for `sleep`, which passes it, and for what a test does to it."""
+
+    def __init__(self) -> None:
+        self.wall = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+        self.elapsed = 0.0
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def pass_time(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.elapsed += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.pass_time(seconds)
+        await asyncio.sleep(0)
+
+
+class Recorder:
+    """An Observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def notice(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The events of one kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class UnreliableStore(MemoryStore):
+    """A MemoryStore that fails as a network does: before, after, or long before a commit is executed.
+
+    `faults` are used up one a call: "refused" (not executed), "unanswered" (executed, no answer), "late"
+    (no answer, and executed only when `execute_late` says so), "" (works). `meanwhile` happens while a commit
+    is on its way.
+    """
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.faults: list[str] = []
+        self.late: list[CommitBatch] = []
+        self.commits: list[CommitBatch] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        fault = self.faults.pop(0) if self.faults else ""
+        self.commits.append(batch)
+        self.meanwhile()
+        if fault == "refused":
+            raise StoreUnavailable("readonly", "READONLY a replica")
+        if fault == "late":
+            self.late.append(batch)
+            raise StoreUnavailable("timeout", "no answer")
+        answer = await super().commit(batch)
+        if fault == "unanswered":
+            raise StoreUnavailable("timeout", "no answer")
+        return answer
+
+    async def execute_late(self, index: int) -> None:
+        """A commit that nobody waits for any more reaches the server."""
+        await super().commit(self.late.pop(index))
+
+
+@dataclass
+class World:
+    """Everything that one updater knows, wired as the container does, over things a test can hold."""
+
+    ordering: Ordering = field(default_factory=lambda: Newest(MAX_CLOCK_SKEW))
+    rules: ValidationRules = field(default_factory=ValidationRules)
+    validates: bool = False
+    buries: bool = False
+    max_keys: int = 1_000_000
+    max_batch: int = 1000
+    known_bytes: int = 1 << 20
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    store: Any = None
+    channels: MemoryChannels = field(default_factory=MemoryChannels)
+
+    def __post_init__(self) -> None:
+        self.store = self.store or UnreliableStore(self.clock)
+        self.observer = Recorder()
+        self.tally = Tally()
+        self.instants = InstantReader()
+        self.dead_letters = MemoryDeadLetters(maxlen=100)
+        self.queue = self._queue() if self.buries else None
+        refusals = Refusals(self.tally, self.observer, self.queue)
+        self.known = KnownRecords(self.known_bytes)
+        self.subscriber = MemorySubscriber(self.channels, ["update"])
+        self.subscription = Subscription(self.subscriber, self._backoff(), self.clock, self.observer, self.tally)
+        self.committer = Committer(
+            store=self.store,
+            ordering=self.ordering,
+            read_record=lambda text: read_record(text, self.instants),
+            known=self.known,
+            refusals=refusals,
+            clock=self.clock,
+            observer=self.observer,
+            tally=self.tally,
+            validates=self.validates,
+        )
+        self.updater = KVUpdater(
+            subscription=self.subscription,
+            validator=Validator(self.rules, self.instants),
+            pending_updates=PendingUpdates(self.ordering, self.max_keys),
+            committer=self.committer,
+            refusals=refusals,
+            dead_letter_queue=self.queue,
+            backoff=self._backoff(),
+            clock=self.clock,
+            observer=self.observer,
+            tally=self.tally,
+            max_batch=self.max_batch,
+        )
+
+    def receive(self, *payloads: bytes) -> None:
+        """Let these come over the channel, in one slice."""
+        self.updater.receive([(payload, b"update") for payload in payloads])
+        self.assert_balanced()
+
+    def assert_balanced(self) -> None:
+        """Invariant I3."""
+        assert self.tally.received == self.tally.settled + self.updater.pending
+
+    def _queue(self) -> DeadLetterQueue:
+        return DeadLetterQueue(
+            dead_letters=self.dead_letters,
+            backoff=self._backoff(),
+            clock=self.clock,
+            observer=self.observer,
+            tally=self.tally,
+            max_letters=100,
+            max_payload_bytes=self.rules.max_message_bytes,
+        )
+
+    @staticmethod
+    def _backoff() -> Backoff:
+        return Backoff(jitter=lambda: 0.0)
+
+
+def message(type_: str, updated: str | None = None, values: str = "{}", valid: str | None = None) -> bytes:
+    """A payload; times are texts as publishers write them, `values` is JSON text."""
+
+    def text(time: str | None) -> str:
+        return "null" if time is None else f'"{time}"'
+
+    return f'{{"type":"{type_}","updated":{text(updated)},"valid":{text(valid)},"values":{values}}}'.encode()
+
+
+def record(updated: str | None = None, values: str = "{}", valid: str | None = None) -> bytes:
+    """What is stored for such a message."""
+    return message("", updated, values, valid).replace(b'"type":"",', b"")
+
+
+def types_of(events: Sequence[Any]) -> list[str]:
+    """Which types the events are about."""
+    return [event.type for event in events]
