@@ -52,33 +52,35 @@ class Committer:
         self._tally = tally
         self._validates = validates
 
-    async def commit(self, batch: Pending) -> None:
+    async def commit(self, batch: Pending) -> bool:
         """Settle the batch, message by message; what is left in it is to be tried again.
 
+        Returns whether the store was asked: it is not where all of the batch has expired.
         Raises StoreUnavailable: then what is left may or may not have been written.
         """
         started = self._clock.monotonic()
         now = self._clock.now()
-        unchanged_before = self._tally.unchanged
+        unchanged = 0
         written: dict[str, StoredRecord] = {}
         try:
-            writes = self._first_writes(batch, now)
+            first = writes = self._first_writes(batch, now)
             for _ in range(_MAX_ROUNDS):
                 if not writes.types:
                     break
                 refused = await self._store.commit(writes)
+                unchanged += sum(found is Refused.UNCHANGED for found in refused.values())
                 self._settle_written(batch, writes, refused, written)
                 writes = self._settle_refused(batch, writes, refused, now)
         except StoreUnavailable:
             self._known.clear()
             raise
         finally:
-            unchanged = self._tally.unchanged - unchanged_before
             if written or unchanged:
                 seconds = self._clock.monotonic() - started
                 self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
         if self._validates and written:
-            await self._validate(written, now)
+            await self._validate(written, dict(zip(first.types, first.expires_at, strict=True)), now)
+        return bool(first.types)
 
     def _first_writes(self, batch: Pending, now: datetime) -> CommitBatch:
         writes = CommitBatch()
@@ -159,12 +161,19 @@ class Committer:
         decide = self._ordering.supersedes if known is None else self._ordering.outranks
         return unconditional or decide(message.instant, stored.instant, now)
 
-    async def _validate(self, written: Mapping[str, StoredRecord], now: datetime) -> None:
-        """Read back. A record that a newer one has replaced meanwhile is right too."""
-        found = await self._store.read(list(written))
+    async def _validate(
+        self, written: Mapping[str, StoredRecord], expires_at: Mapping[str, datetime | None], now: datetime
+    ) -> None:
+        """Read back. A record that a newer one has replaced meanwhile, or that has expired, is right too."""
+        try:
+            found = await self._store.read(list(written))
+        except StoreUnavailable:
+            self._known.clear()
+            raise
         failures = 0
         for (type_, record), text in zip(written.items(), found, strict=True):
-            if text == record.text:
+            end = expires_at[type_]
+            if text == record.text or (text is None and end is not None and end <= self._clock.now()):
                 continue
             stored = self._read_record(text or b"")
             if stored is not None and self._ordering.supersedes(stored.instant, record.instant, now):

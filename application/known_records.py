@@ -21,19 +21,17 @@ class KnownRecords:
 
     def remember(self, type_: str, record: StoredRecord) -> None:
         """The store holds this now."""
+        if self._recent_bytes > self._half:
+            self._recent, self._older, self._recent_bytes = {}, self._recent, 0
         replaced = self._recent.get(type_)
-        if replaced is not None:
-            self._recent_bytes -= len(replaced.text)
-        else:
-            if self._recent_bytes > self._half:
-                self._recent, self._older, self._recent_bytes = {}, self._recent, 0
-            self._recent_bytes += _ENTRY_BYTES
-        self._recent_bytes += len(record.text)
+        self._recent_bytes += len(record.text) + (_ENTRY_BYTES if replaced is None else -len(replaced.text))
         self._recent[type_] = record
 
     def forget(self, type_: str) -> None:
         """The store may hold anything there."""
-        self._recent.pop(type_, None)
+        forgotten = self._recent.pop(type_, None)
+        if forgotten is not None:
+            self._recent_bytes -= _ENTRY_BYTES + len(forgotten.text)
         self._older.pop(type_, None)
 
     def clear(self) -> None:

@@ -5,6 +5,7 @@ The path of one message: `receive` -> `Validator.accept` -> `PendingUpdates.offe
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from application.backoff import Backoff
@@ -59,15 +60,15 @@ class KVUpdater:
         self._observer = observer
         self.tally = tally
         self._max_batch = max_batch
-        self._in_flight = Pending()
+        self._in_flight: list[Pending] = []
         self._failing_since: float | None = None
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
         self._ended = False
 
     @property
     def pending(self) -> int:
         """Messages accepted and not yet settled."""
-        return len(self._pending) + len(self._in_flight)
+        return len(self._pending) + sum(map(len, self._in_flight))
 
     async def run(self) -> None:
         """Until `stop` was called and everything read before is settled.
@@ -75,7 +76,11 @@ class KVUpdater:
         Raises an ExceptionGroup with SubscriptionRefused, or with whatever made a task fail: none dies silently.
         """
         async with asyncio.TaskGroup() as tasks:
-            committing = tasks.create_task(self._commit_until_ended(), name="commit")
+            # One commits whatever there is; the other, only full batches, so that the server has work while we do.
+            committing = [
+                tasks.create_task(self._commit_until_ended(at_least), name=f"commit {at_least}")
+                for at_least in (1, self._max_batch)
+            ]
             if self._dead_letter_queue is not None:
                 tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
             while deliveries := await self._subscription.receive():
@@ -83,8 +88,8 @@ class KVUpdater:
                 # The socket is read between slices, however much is waiting to be parsed.
                 await asyncio.sleep(0)
             self._ended = True
-            self._arrived.set()
-            await committing
+            self._changed.set()
+            await asyncio.gather(*committing)
             if self._dead_letter_queue is not None:
                 self._dead_letter_queue.end()
 
@@ -111,22 +116,29 @@ class KVUpdater:
                 self._refusals.unstorable(message, _TOO_MANY_KEYS)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
-        self._arrived.set()
+        self._changed.set()
 
-    async def persist_data(self) -> None:
-        """Commit one batch of what is pending. Raises StoreUnavailable; what was not settled is pending again."""
-        batch = self._in_flight = self._pending.take(self._max_batch)
+    async def persist_data(self) -> bool:
+        """Commit one batch of what is pending; whether that took the store.
+
+        Raises StoreUnavailable; what was not settled is pending again.
+        """
+        # Of two commits of one key in flight the second would take the first for another writer's.
+        in_flight = {type_ for batch in self._in_flight for type_ in batch.messages}
+        batch = self._pending.take(self._max_batch, in_flight)
+        self._in_flight.append(batch)
         try:
-            await self._committer.commit(batch)
+            return await self._committer.commit(batch)
         finally:
-            self._in_flight = Pending()
+            self._in_flight.remove(batch)
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
+            self._changed.set()
 
-    async def _commit_until_ended(self) -> None:
-        while await self._has_pending():
+    async def _commit_until_ended(self, at_least: int) -> None:
+        while await self._has_pending(at_least):
             await self._let_more_conflate()
             try:
-                await self.persist_data()
+                answered = await self.persist_data()
             except StoreUnavailable as error:
                 if self._failing_since is None:
                     self._failing_since = self._clock.monotonic()
@@ -135,18 +147,18 @@ class KVUpdater:
                 self._observer.notice(StoreFailed(error.kind, str(error), delay))
                 await self._clock.sleep(delay)
             else:
-                if self._failing_since is not None:
+                if answered and self._failing_since is not None:
                     self._backoff.reset()
                     self._observer.notice(StoreRecovered(self._clock.monotonic() - self._failing_since))
                     self._failing_since = None
 
-    async def _has_pending(self) -> bool:
-        """Wait for something to commit; False when nothing will come any more."""
-        while not self._pending:
-            if self._ended:
+    async def _has_pending(self, at_least: int) -> bool:
+        """Wait for so many keys that are not in flight; False when they will not come any more."""
+        while len(self._pending) < max(at_least, 1 + sum(map(len, self._in_flight))):
+            if self._ended and not self._in_flight:
                 return False
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return True
 
     async def _let_more_conflate(self) -> None:
@@ -155,11 +167,9 @@ class KVUpdater:
         In a burst over few keys that would be a commit for every second message. Never waits for what is
         not here yet: at a low rate the backlog is empty.
         """
-        until = self._clock.monotonic() + _LONGEST_HOLD
-        while (
-            self._subscription.backlog_bytes
-            and len(self._pending) < _FEW_BATCHES * self._max_batch
-            and self._clock.monotonic() < until
-        ):
-            self._arrived.clear()
-            await self._arrived.wait()
+        with contextlib.suppress(TimeoutError):
+            # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
+            async with asyncio.timeout(_LONGEST_HOLD):
+                while self._subscription.backlog_bytes and len(self._pending) < _FEW_BATCHES * self._max_batch:
+                    self._changed.clear()
+                    await self._changed.wait()

@@ -1,5 +1,6 @@
 """The conflating buffer: of several pending messages of one type only the newest is kept."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -27,6 +28,7 @@ class PendingUpdates:
         self._supersedes = ordering.supersedes
         self._max_keys = max_keys
         self._pending = Pending()
+        self._in_flight: list[Pending] = []
         self._taken = 0
 
     def __len__(self) -> int:
@@ -38,7 +40,7 @@ class PendingUpdates:
         type_ = message.type
         held = messages.get(type_)
         if held is None:
-            if len(messages) >= self._max_keys:
+            if len(messages) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
                 return False
             messages[type_] = message
         else:
@@ -49,27 +51,30 @@ class PendingUpdates:
                     self._pending.unconditional.add(type_)
         return True
 
-    def take(self, max_keys: int) -> Pending:
-        """The types that wait longest, at most so many; they are no longer held here."""
+    def take(self, max_keys: int, but: Collection[str] = ()) -> Pending:
+        """The types that wait longest, at most so many and none of `but`; they are no longer held here."""
         pending = self._pending
-        if len(pending) <= max_keys:
+        if not but and len(pending) <= max_keys:
             self._pending = Pending()
             self._taken = 0
+            self._in_flight.append(pending)
             return pending
-        types = list(islice(pending.messages, max_keys))
+        types = list(islice((type_ for type_ in pending.messages if type_ not in but), max_keys))
         batch = Pending({type_: pending.messages.pop(type_) for type_ in types})
         if pending.unconditional:
             batch.unconditional = pending.unconditional.intersection(types)
             pending.unconditional -= batch.unconditional
-        self._taken += max_keys
+        self._taken += len(types)
         if self._taken > len(pending):
             # A dict keeps the places of what was popped, and each look at its front passes them all.
             pending.messages = dict(pending.messages)
             self._taken = 0
+        self._in_flight.append(batch)
         return batch
 
     def restore(self, batch: Pending, now: datetime) -> int:
         """Put back what could not be committed, under what has arrived since; how many were conflated."""
+        self._in_flight = [other for other in self._in_flight if other is not batch]
         messages, unconditional = self._pending.messages, self._pending.unconditional
         conflated = 0
         for type_, earlier in batch.messages.items():

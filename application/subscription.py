@@ -39,8 +39,8 @@ class Subscription:
 
     @property
     def backlog_bytes(self) -> int:
-        """Received, not yet handed on."""
-        return self._subscriber.backlog_bytes
+        """Received, not yet handed on: 0 while nothing is subscribed, for then none of it is about to come."""
+        return self._subscriber.backlog_bytes if self._confirmed else 0
 
     async def receive(self) -> Sequence[Delivery]:
         """The next messages; empty once it was stopped and everything read before has been returned.
@@ -79,9 +79,10 @@ class Subscription:
                 raise
             await self._wait(refused)
             return
-        self._confirmed = True
         if self._stopping.is_set():
+            # May be dropped on the way: then there is no end to wait for.
             await self._subscriber.unsubscribe()
+        self._confirmed = True
         self._backoff.reset()
         now, heard, self._last_heard = self._clock.monotonic(), self._last_heard, self._clock.monotonic()
         if heard is None:

@@ -26,6 +26,7 @@ _US_CLOCK = re.compile(
 )
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
+_parse_iso = datetime.fromisoformat
 _decode_string = msgspec.json.Decoder(str).decode
 _decode_time = msgspec.json.Decoder(str | int | float).decode
 
@@ -48,9 +49,11 @@ class InstantReader:
 
     def read(self, text: str) -> datetime | None:
         """`text` is the member as it stands in the message: quoted string, number or `null`."""
-        if text[0] == '"':
+        if text[5:6] == "-":
+            # The straight way of the common form, "2026-11-22T20:28:41Z".
             try:
-                return _from_iso(text[1:-1])
+                instant = _parse_iso(text[1:-1])
+                return instant if instant.tzinfo is UTC else _utc(instant)
             except (ValueError, OverflowError):
                 pass
         return self._remembered(text) if len(text) <= _LONGEST else None
@@ -80,10 +83,10 @@ class InstantReader:
 
 def _from_iso(value: str) -> datetime:
     # Python takes any character between date and time, a digit as well: it would read `1701010152300`,
-    # milliseconds sent as a string, as 23:00 on the first day of 1701.
-    if len(value) > len("YYYYMMDD") and value[:9].isdigit():
-        raise ValueError("no separator between date and time")
-    return _utc(datetime.fromisoformat(value))
+    # milliseconds sent as a string, as 23:00 on the first day of 1701. After a zero character it reads nothing.
+    if "\0" in value or (len(value) > len("YYYYMMDD") and value[:9].isdigit()):
+        raise ValueError("no separator between date and time, or a zero character")
+    return _utc(_parse_iso(value))
 
 
 def _utc(instant: datetime) -> datetime:

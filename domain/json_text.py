@@ -15,6 +15,7 @@ _ESCAPE = re.compile(
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\."
 )
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ANY_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 # No stand-in is ASCII, so that none makes another member's name into one that is read.
 _STAND_INS = range(0x100, 0xD800)
@@ -34,6 +35,10 @@ def decode_with_lone_surrogates(payload: bytes, shape: type[S]) -> S:
     deep, or has a lone surrogate in a member that is read.
     """
     str(payload, "utf-8")
+    if not _SURROGATE.search(payload):
+        # A flood of malformed messages must not cost much more than one of good ones.
+        _check_json(payload)
+        return msgspec.json.decode(payload, type=shape)
     lone = {found["lone"] for found in _ESCAPE.finditer(payload)} - {None}
     in_use = set(_ANY_ESCAPE.findall(payload))
     unused = (escape for escape in (b"\\u%04x" % code for code in _STAND_INS) if escape not in in_use)

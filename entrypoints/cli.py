@@ -5,16 +5,26 @@ Exit codes: 0 clean, 1 failed, 2 wrong usage or configuration. What a command ne
 
 import argparse
 import asyncio
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from entrypoints.settings import Loaded, SettingsError, load_settings, options, parse_seconds
 
 _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 Command = Callable[[argparse.Namespace, Loaded], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without what looks like a URL: that may hold a password."""
+
+    def error(self, message: str) -> NoReturn:
+        harmless = re.sub(r"[^\s='\"]*(:/|:\S*@).*", "...", message, flags=re.DOTALL)
+        self.exit(_EXIT_USAGE, f"kv-updater: {harmless} ({self.prog} --help lists what is known)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +56,7 @@ def _complain(error: BaseException) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     settings = _settings_flags()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kv-updater",
         description="Keeps the last value of everything: updates on a Redis channel become the record of each key.",
         epilog="Without a command: run.",

@@ -32,9 +32,7 @@ async def publish(
     `values` is JSON text; without it it is read from `file` (`-`: standard input).
     """
     container = container_with_a_server(settings)
-    channel = next((name for name in settings.channel if not set("*?[") & set(name)), None)
-    if channel is None:
-        raise SettingsError("channel: to publish takes one that is not a pattern")
+    channel = settings.publishing_channel()
     text = _checked(values if values is not None else await asyncio.to_thread(_read, file))
     async with opened(container):
         publisher, clock = container.publisher(), container.clock()

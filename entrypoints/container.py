@@ -94,7 +94,7 @@ class Container(containers.DeclarativeContainer):
     tally = providers.Singleton(Tally)
     observer = providers.Singleton(
         LoguruObserver,
-        logger=logger,
+        logger=providers.Callable(lambda: logger),  # as an object it would be copied, and not hear of its set-up
         names_records=providers.Callable(lambda settings: settings.log_level == "DEBUG", settings),
     )
     backoff = providers.Factory(Backoff, jitter=random.random)

@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import partial
+from typing import TextIO, cast
 
 from pydantic import SecretStr
 
@@ -14,16 +15,24 @@ from entrypoints.sample_publishers import publish_samples
 from entrypoints.settings import Loaded, Settings, SettingsError
 
 
+class _StandardError:
+    """What standard error is at the moment of writing: a live table replaces it, so that no line tears the table."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 async def demo(loaded: Loaded, duration: float | None) -> int:
     """Run until a signal comes or `duration` seconds have passed; the exit code.
 
     Given a `redis_url`, it uses that server, where the sample records then stay; else an embedded one.
     """
     settings = _settings(loaded)
-    channel = next((name for name in settings.channel if not set("*?[") & set(name)), None)
-    if channel is None:
-        raise SettingsError("channel: the sample publishers need one that is not a pattern")
-    set_up_logs(settings.log_level, settings.log_format)
+    channel = settings.publishing_channel()
+    set_up_logs(settings.log_level, settings.log_format, cast("TextIO", _StandardError()))
     companions: list[Companion] = [partial(publish_samples, channel=channel), _view()]
     if duration is not None:
         companions.append(lambda container: container.clock().sleep(duration))

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from entrypoints.container import Container
-from entrypoints.logs import set_up_logs
 from entrypoints.sample_publishers import SAMPLES
 from entrypoints.settings import mask_url
 from entrypoints.stored_rows import StoredRow, stored_rows
@@ -36,10 +35,9 @@ class _Cells(NamedTuple):
 
 async def show_table(container: Container) -> None:
     """Keep the table up to date until cancelled; then the terminal is as it was, below the last table."""
-    console, settings = Console(), container.settings()
+    console = Console()
     # A log that goes to a file stays there; on the terminal it must not tear the table.
     with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
-        set_up_logs(settings.log_level, settings.log_format)
         drawn: object = None
         cells: Sequence[_Cells] = ()
         try:
@@ -54,7 +52,7 @@ async def show_table(container: Container) -> None:
 
 
 def _cells(row: StoredRow, now: datetime) -> _Cells:
-    updated = f"{row.updated.astimezone():%H:%M:%S}" if row.updated else _UNKNOWN
+    updated = f"{row.updated:%H:%M:%S}" if row.updated else _UNKNOWN
     age = _short(now - row.updated) if row.updated else _UNKNOWN
     state, time_left = _validity(row.valid - now) if row.valid else (_UNKNOWN, "")
     return _Cells(row.type, row.values[:_WIDEST], updated, age, state, time_left)

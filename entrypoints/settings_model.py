@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from entrypoints.settings_sources import PREFIX
+from entrypoints.settings_sources import PREFIX, SettingsError
 from entrypoints.settings_values import (
     Bytes,
     Count,
@@ -83,6 +83,13 @@ class Settings(BaseSettings):
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"
     """Form of the log: text or json."""
+
+    def publishing_channel(self) -> str:
+        """The first channel that is no pattern: the one to publish on. Raises SettingsError."""
+        for entry in self.channel:
+            if not set("*?[") & set(entry):
+                return entry
+        raise SettingsError("channel: to publish takes one that is not a pattern")
 
     @field_validator("store_url")
     @classmethod

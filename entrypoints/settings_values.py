@@ -110,7 +110,7 @@ def _time_format(text: str) -> str:
     # There and back: strptime alone does not tell a bad format from a text that does not fit.
     try:
         datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(text), text).replace(tzinfo=UTC)
-    except ValueError:
+    except (ValueError, re.error):
         raise ValueError("must be a format that strptime can read") from None
     return text
 

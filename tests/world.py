@@ -1,7 +1,9 @@
 """The use case without I/O: the application's real code over a store, a clock and channels that a test controls."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +18,7 @@ from application.events import Event
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
-from application.ports import CommitBatch, Refused, StoreUnavailable
+from application.ports import CommitBatch, DeadLetter, Delivery, Refused, StoreUnavailable
 from application.refusals import Refusals
 from application.subscription import Subscription
 from application.tally import Tally
@@ -52,6 +54,19 @@ class SimulatedClock:
         await asyncio.sleep(0)
 
 
+class HeldClock(SimulatedClock):
+    """A sleep does not end before the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awake = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.awake.wait()
+        self.pass_time(seconds)
+
+
 class Recorder:
     """An Observer that remembers."""
 
@@ -71,7 +86,7 @@ class UnreliableStore(MemoryStore):
 
     `faults` are used up one a call: "refused" (not executed), "unanswered" (executed, no answer), "late"
     (no answer, and executed only when `execute_late` says so), "" (works). `meanwhile` happens while a commit
-    is on its way.
+    is on its way, `meanwhile_reading` while a read is; what they raise is what the call raises.
     """
 
     def __init__(self, clock: SimulatedClock) -> None:
@@ -80,6 +95,7 @@ class UnreliableStore(MemoryStore):
         self.late: list[CommitBatch] = []
         self.commits: list[CommitBatch] = []
         self.meanwhile: Callable[[], None] = lambda: None
+        self.meanwhile_reading: Callable[[], None] = lambda: None
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
         fault = self.faults.pop(0) if self.faults else ""
@@ -99,6 +115,90 @@ class UnreliableStore(MemoryStore):
         """A commit that nobody waits for any more reaches the server."""
         await super().commit(self.late.pop(index))
 
+    async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        self.meanwhile_reading()
+        return await super().read(types)
+
+
+class HeldStore(UnreliableStore):
+    """Commits are on their way until `released`."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.released = asyncio.Event()
+        self.on_their_way = 0
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        self.on_their_way += 1
+        try:
+            await self.released.wait()
+        finally:
+            self.on_their_way -= 1
+        return await super().commit(batch)
+
+
+class ScriptedSubscriber:
+    """A MessageSubscriber whose server does what a test has listed.
+
+    `subscribing`: what each `subscribe` meets (an exception, or an event to wait for), `receiving`: what each
+    `receive` brings (deliveries, or an exception). Past their ends it confirms, and waits for the unsubscribe,
+    which passes `unsubscribing_takes` turns of the loop. `stuck_bytes` never become a message.
+    """
+
+    def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
+        self.receiving = list(receiving)
+        self.subscribing: list[Exception | asyncio.Event] = []
+        self.unsubscribing_takes = 0
+        self.stuck_bytes = 0
+        self.subscribed = 0
+        self.unsubscribed = asyncio.Event()
+
+    @property
+    def backlog_bytes(self) -> int:
+        slices = [step for step in self.receiving if not isinstance(step, Exception)]
+        return self.stuck_bytes + sum(len(payload) for deliveries in slices for payload, _ in deliveries)
+
+    async def subscribe(self) -> None:
+        step = self.subscribing.pop(0) if self.subscribing else None
+        if isinstance(step, Exception):
+            raise step
+        if step is not None:
+            await step.wait()
+        self.subscribed += 1
+
+    async def receive(self) -> Sequence[Delivery]:
+        if not self.receiving:
+            await self.unsubscribed.wait()
+            return ()
+        step = self.receiving.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def unsubscribe(self) -> None:
+        for _ in range(self.unsubscribing_takes):
+            await asyncio.sleep(0)
+        self.unsubscribed.set()
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+class UnreliableDeadLetters(MemoryDeadLetters):
+    """Fails so many times as `failures` says; `meanwhile` happens while letters are on their way."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=1_000_000)
+        self.failures = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        self.meanwhile()
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("oom", "OOM command not allowed")
+        await super().add(letters)
+
 
 @dataclass
 class World:
@@ -113,6 +213,7 @@ class World:
     known_bytes: int = 1 << 20
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     store: Any = None
+    subscriber: Any = None
     channels: MemoryChannels = field(default_factory=MemoryChannels)
 
     def __post_init__(self) -> None:
@@ -120,11 +221,11 @@ class World:
         self.observer = Recorder()
         self.tally = Tally()
         self.instants = InstantReader()
-        self.dead_letters = MemoryDeadLetters(maxlen=100)
+        self.dead_letters = UnreliableDeadLetters()
         self.queue = self._queue() if self.buries else None
         refusals = Refusals(self.tally, self.observer, self.queue)
         self.known = KnownRecords(self.known_bytes)
-        self.subscriber = MemorySubscriber(self.channels, ["update"])
+        self.subscriber = self.subscriber or MemorySubscriber(self.channels, ["update"])
         self.subscription = Subscription(self.subscriber, self._backoff(), self.clock, self.observer, self.tally)
         self.committer = Committer(
             store=self.store,
@@ -155,6 +256,18 @@ class World:
         """Let these come over the channel, in one slice."""
         self.updater.receive([(payload, b"update") for payload in payloads])
         self.assert_balanced()
+
+    async def persist(self, *payloads: bytes) -> None:
+        """Let these come, and commit one batch of what is pending."""
+        self.receive(*payloads)
+        try:
+            await self.updater.persist_data()
+        finally:
+            self.assert_balanced()
+
+    async def letters(self) -> list[DeadLetter]:
+        """The dead letters that are written."""
+        return [letter for _, letter in await self.dead_letters.read("", 1_000_000)]
 
     def assert_balanced(self) -> None:
         """Invariant I3."""
@@ -193,3 +306,26 @@ def record(updated: str | None = None, values: str = "{}", valid: str | None = N
 def types_of(events: Sequence[Any]) -> list[str]:
     """Which types the events are about."""
     return [event.type for event in events]
+
+
+def deliveries(*payloads: bytes) -> list[Delivery]:
+    """One slice, as a subscriber brings it."""
+    return [(payload, b"update") for payload in payloads]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the other tasks go on until it is so. Turns the loop and sleeps nowhere."""
+    deadline = time.monotonic() + 2
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def no_task_left_running() -> Iterator[None]:
+    """Whatever happens inside."""
+    before = asyncio.all_tasks()
+    try:
+        yield
+    finally:
+        assert asyncio.all_tasks() == before

@@ -26,7 +26,8 @@ class MemorySubscriber:
 
     def __init__(self, server: MemoryChannels, channels: Sequence[str]) -> None:
         self._server = server
-        self._channels = channels
+        # A server takes an entry twice for one, and says [^...] where fnmatch says [!...].
+        self._entries = [entry.replace("[^", "[!") for entry in dict.fromkeys(channels)]
         self._waiting: list[Delivery] = []
         self._changed = asyncio.Event()
         self._lost: str | None = None
@@ -59,7 +60,7 @@ class MemorySubscriber:
 
     def take(self, channel: str, payload: bytes) -> int:
         """One message of the server; how often it matched."""
-        matches = sum(fnmatchcase(channel, entry) for entry in self._channels)
+        matches = sum(fnmatchcase(channel, entry) for entry in self._entries)
         self._waiting += [(payload, channel.encode())] * matches
         self._changed.set()
         return matches

@@ -21,7 +21,7 @@ class MemoryStore:
         refused: dict[int, bytes | Refused] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):
-            found = self._value(type_) or b""
+            found = b"" if (value := self._value(type_)) is None else value
             if not isinstance(found, bytes):
                 refused[index] = Refused.OTHER_REDIS_TYPE
             elif found == expected:

@@ -75,9 +75,9 @@ class Commands:
                 waiting = [asyncio.get_running_loop().create_future() for _ in commands]
                 replies.waiting.extend(waiting)
                 replies.transport.write(b"".join(map(encode, commands)))
-                return [await reply for reply in waiting]
+                return await asyncio.gather(*waiting)
         except TimeoutError:
-            # Its replies would be taken for those of the next calls.
+            # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
             raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None

@@ -26,7 +26,7 @@ class RedisDeadLetters:
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:
         start = f"({after}" if after else "-"
         entries = await self._commands.call("XRANGE", self._stream, start, "+", "COUNT", count)
-        return [(entry_id.decode(), _letter(fields)) for entry_id, fields in entries]
+        return [(entry_id.decode(), _letter(fields)) for entry_id, fields in entries or ()]
 
     async def remove(self, ids: Sequence[str]) -> int:
         removed: int = await self._commands.call("XDEL", self._stream, *ids) if ids else 0

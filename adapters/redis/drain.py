@@ -6,16 +6,18 @@ nothing; what was in the buffer is lost. So reading must never wait for parsing.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from adapters.redis.connecting import Socket
 
 # What asyncio reads at once: so large a chunk means that more is waiting in the kernel, and maybe in the server.
 _WHOLE_READ = 256 * 1024
-# Bytes to parse between two reads: a fraction of a millisecond, and less than a read brings. While the kernel
-# holds more, it is little, so that even on a starved machine reading is faster than any publisher.
-_SLICE = 64 * 1024
-_SMALL_SLICE = 8 * 1024
+# hiredis moves what it has not parsed yet to the front again and again: larger pieces take longer for each message.
+_PIECE = 16 * 1024
+# Pieces to parse between two reads: a fraction of a millisecond, and less than a read brings. While the kernel
+# holds more they are few, so that even on a starved machine reading is faster than any publisher.
+_PIECES = 4
+_PIECES_WHEN_BEHIND = 2
 
 
 class Drain(Socket):
@@ -27,7 +29,7 @@ class Drain(Socket):
         self._on_full = on_full
         self._chunks: deque[bytes] = deque()
         self._offset = 0
-        self._slice = _SLICE
+        self._is_behind = False
         self._changed: asyncio.Future[None] | None = None
         self._paused = False
         self._lost: str | None = None
@@ -35,7 +37,7 @@ class Drain(Socket):
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
         self.bytes += len(data)
-        self._slice = _SMALL_SLICE if len(data) >= _WHOLE_READ else _SLICE
+        self._is_behind = len(data) >= _WHOLE_READ
         if self.bytes >= self._max_bytes and not self._paused:
             self._paused = True
             self.transport.pause_reading()
@@ -46,28 +48,30 @@ class Drain(Socket):
         self._lost = str(exc) if exc else "closed by the server"
         self._wake()
 
-    async def take(self) -> tuple[bytes, int, int]:
-        """The next bytes to parse as (chunk, offset, length), waiting for them.
-
-        Raises ConnectionResetError once the connection is lost and every byte has been taken.
-        """
+    async def readable(self) -> None:
+        """Wait for bytes. Raises ConnectionResetError once the connection is lost and all have been taken."""
         while not self._chunks:
             if self._lost is not None:
                 raise ConnectionResetError(self._lost)
             self._changed = asyncio.get_running_loop().create_future()
             await self._changed
-        chunk, offset = self._chunks[0], self._offset
-        length = min(len(chunk) - offset, self._slice)
-        if offset + length == len(chunk):
-            self._chunks.popleft()
-            self._offset = 0
-        else:
+
+    def slice(self) -> Iterator[tuple[bytes, int, int]]:
+        """What to parse before the socket is read again, in pieces: (chunk, offset, length)."""
+        for _ in range(_PIECES_WHEN_BEHIND if self._is_behind else _PIECES):
+            if not self._chunks:
+                break
+            chunk, offset = self._chunks[0], self._offset
+            length = min(len(chunk) - offset, _PIECE)
             self._offset = offset + length
-        self.bytes -= length
+            if self._offset == len(chunk):
+                self._chunks.popleft()
+                self._offset = 0
+            self.bytes -= length
+            yield chunk, offset, length
         if self._paused and self.bytes < self._max_bytes // 2:
             self._paused = False
             self.transport.resume_reading()
-        return chunk, offset, length
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -94,22 +94,24 @@ class PubSubSubscriber:
         if self._failure is not None:
             raise self._failure
         try:
-            self._reader.feed(*await drain.take())
+            await drain.readable()
         except ConnectionResetError as error:
             raise SubscriptionLost(str(error)) from None
         deliveries: list[Delivery] = []
-        next_reply = self._reader.gets
+        feed, next_reply = self._reader.feed, self._reader.gets
         reply: Any = None
         try:
-            while (reply := next_reply()) is not _INCOMPLETE:
-                kind = reply[0]
-                if kind == b"message":
-                    deliveries.append((reply[2], reply[1]))
-                elif kind == b"pmessage":
-                    deliveries.append((reply[3], reply[2]))
-                else:
-                    self._take_confirmation(reply)
-        except (TypeError, hiredis.ProtocolError) as error:
+            for piece in drain.slice():
+                feed(*piece)
+                while (reply := next_reply()) is not _INCOMPLETE:
+                    kind = reply[0]
+                    if kind == b"message":
+                        deliveries.append((reply[2], reply[1]))
+                    elif kind == b"pmessage":
+                        deliveries.append((reply[3], reply[2]))
+                    else:
+                        self._take_confirmation(reply)
+        except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:
             # Told by the next call: what was parsed before it is good.
             self._failure = _failure(reply, error)
         return deliveries

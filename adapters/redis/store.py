@@ -35,7 +35,7 @@ class RedisStore:
         return {index - 1: _REFUSED.get(found, found) for index, found in zip(reply[::2], reply[1::2], strict=True)}
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
-        texts: list[bytes | None] = await self._commands.call("MGET", *self._keys(types))
+        texts: list[bytes | None] = await self._commands.call("MGET", *self._keys(types)) if types else []
         return texts
 
     async def close(self) -> None:

@@ -1,0 +1,220 @@
+"""The conflating buffer: which message of a type stays, what is taken, and what comes back."""
+
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Raw
+
+from application.pending_updates import Pending, PendingUpdates
+from domain.ordering import Newest
+from domain.update_message import NULL, UpdateMessage
+from tests.world import MAX_CLOCK_SKEW
+
+NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+FAR_AHEAD = 24 * 3600
+
+
+def update(type_: str, seconds: float | None, values: bytes = b"{}") -> UpdateMessage:
+    """Updated so many seconds after now; None: unordered."""
+    instant = None if seconds is None else NOW + timedelta(seconds=seconds)
+    return UpdateMessage(type_, NULL, NULL, Raw(values), b"", b"", instant)
+
+
+def buffer(*updates: UpdateMessage, max_keys: int = 100) -> PendingUpdates:
+    pending = PendingUpdates(Newest(MAX_CLOCK_SKEW), max_keys)
+    for each in updates:
+        assert pending.offer(each, NOW)
+    return pending
+
+
+def in_flight(*updates: UpdateMessage, unconditional: tuple[str, ...] = ()) -> Pending:
+    return Pending({each.type: each for each in updates}, set(unconditional))
+
+
+def taken(pending: PendingUpdates) -> list[UpdateMessage]:
+    return list(pending.take(1000).messages.values())
+
+
+def test_each_type_is_pending_once_with_its_newest_message() -> None:
+    newest, other = update("a", 3), update("b", 1)
+
+    pending = buffer(update("a", 1), other, newest)
+
+    assert len(pending) == 2
+    assert taken(pending) == [newest, other]
+    assert len(pending) == 0
+
+
+def test_an_older_message_does_not_take_the_place_of_a_newer_one() -> None:
+    newest = update("a", 3)
+
+    assert taken(buffer(newest, update("a", 1))) == [newest]
+
+
+def test_of_two_messages_of_one_instant_the_last_one_stays() -> None:
+    last = update("a", 1, b'{"n":2}')
+
+    assert taken(buffer(update("a", 1, b'{"n":1}'), last)) == [last]
+
+
+def test_a_message_from_the_far_future_does_not_keep_its_type_from_moving_on() -> None:
+    sane = update("a", 0)
+
+    batch = buffer(update("a", FAR_AHEAD), sane).take(1)
+
+    assert batch.messages == {"a": sane}
+    assert batch.unconditional == {"a"}
+
+
+def test_what_follows_an_unordered_message_overwrites_whatever_the_store_holds() -> None:
+    assert buffer(update("a", 9), update("a", None), update("a", 5)).take(1).unconditional == {"a"}
+
+
+def test_what_is_as_new_as_all_that_it_replaced_overwrites_only_what_is_older() -> None:
+    assert not buffer(update("a", 1), update("a", 1), update("a", 2)).take(1).unconditional
+    assert not buffer(update("a", 1), update("a", None)).take(1).unconditional
+
+
+def test_the_types_that_wait_longest_are_taken_first() -> None:
+    pending = buffer(*(update(type_, 1) for type_ in "abcdefghij"))
+    pending.offer(update("a", 2), NOW)
+
+    batches = []
+    while pending:
+        batches.append("".join(pending.take(3).messages))
+
+    assert batches == ["abc", "def", "ghi", "j"]
+
+
+def test_types_that_are_taken_queue_anew_when_they_come_again() -> None:
+    pending = buffer(*(update(type_, 1) for type_ in "abcd"))
+    order = ""
+    for _ in range(10):
+        (type_,) = pending.take(1).messages
+        order += type_
+        pending.offer(update(type_, 2), NOW)
+
+    assert order == "abcdabcdab"
+
+
+def test_what_overwrites_anything_is_known_batch_by_batch() -> None:
+    unordered_chain = [update("b", None), update("b", 5)]
+    pending = buffer(update("a", 1), *unordered_chain, update("c", 1))
+
+    assert [pending.take(1).unconditional for _ in range(3)] == [set(), {"b"}, set()]
+
+
+def test_at_the_bound_new_types_have_no_room_and_pending_ones_still_conflate() -> None:
+    newest = update("a", 2)
+    pending = buffer(update("a", 1), update("b", 1), max_keys=2)
+
+    assert not pending.offer(update("c", 1), NOW)
+    assert pending.offer(newest, NOW)
+
+    assert [each.type for each in taken(pending)] == ["a", "b"]
+
+
+def test_what_was_taken_makes_room() -> None:
+    pending = buffer(update("a", 1), max_keys=1)
+    pending.take(1)
+
+    assert pending.offer(update("b", 1), NOW)
+    assert not pending.offer(update("c", 1), NOW)
+
+
+def test_at_the_bound_a_type_that_is_in_flight_still_conflates() -> None:
+    newest, other = update("a", 2), update("b", 1)
+    pending = buffer(update("a", 1), max_keys=1)
+    batch = pending.take(1)
+    pending.offer(other, NOW)
+
+    assert pending.offer(newest, NOW)
+    assert pending.restore(batch, NOW) == 1
+
+    assert taken(pending) == [other, newest]
+
+
+def test_a_type_that_was_in_flight_and_is_settled_is_as_new_as_any_other() -> None:
+    pending = buffer(update("a", 1), max_keys=1)
+    batch = pending.take(1)
+    pending.offer(update("b", 1), NOW)
+
+    batch.messages.clear()
+    assert not pending.offer(update("a", 2), NOW)
+    pending.restore(batch, NOW)
+
+    assert not pending.offer(update("a", 2), NOW)
+
+
+def test_what_comes_back_is_pending_again() -> None:
+    earlier, other = update("a", 1), update("b", 1)
+    pending = buffer(other)
+
+    assert pending.restore(in_flight(earlier), NOW) == 0
+
+    assert sorted(each.type for each in taken(pending)) == ["a", "b"]
+
+
+def test_what_comes_back_yields_to_a_newer_message_that_arrived_meanwhile() -> None:
+    newer = update("a", 2)
+    pending = buffer(newer)
+
+    assert pending.restore(in_flight(update("a", 1)), NOW) == 1
+
+    assert taken(pending) == [newer]
+
+
+def test_what_comes_back_outlasts_an_older_message_that_arrived_meanwhile() -> None:
+    newer = update("a", 2)
+    pending = buffer(update("a", 1))
+
+    assert pending.restore(in_flight(newer), NOW) == 1
+
+    assert taken(pending) == [newer]
+
+
+def test_nothing_comes_back_of_a_batch_that_was_settled() -> None:
+    pending = buffer(update("a", 1))
+    batch = pending.take(1)
+    batch.messages.clear()
+
+    assert pending.restore(batch, NOW) == 0
+    assert len(pending) == 0
+
+
+def test_what_overwrites_anything_still_does_when_it_comes_back() -> None:
+    pending = buffer()
+
+    pending.restore(in_flight(update("a", 5), unconditional=("a",)), NOW)
+
+    assert pending.take(1).unconditional == {"a"}
+
+
+def test_what_replaces_a_message_that_overwrites_anything_does_so_too() -> None:
+    newer, older = update("a", 6), update("b", 4)
+    pending = buffer(newer, older)
+    earlier = in_flight(update("a", 5), update("b", 5), unconditional=("a", "b"))
+
+    pending.restore(earlier, NOW)
+
+    batch = pending.take(2)
+    assert batch.messages == {"a": newer, "b": earlier.messages["b"]}
+    assert batch.unconditional == {"a", "b"}
+
+
+def test_what_steps_back_behind_an_unordered_message_overwrites_anything() -> None:
+    pending = buffer(update("a", 5))
+
+    assert pending.restore(in_flight(update("a", None)), NOW) == 1
+
+    assert pending.take(1).unconditional == {"a"}
+
+
+def test_what_overwrites_anything_has_nothing_to_fear_from_what_comes_back() -> None:
+    last = update("a", 5)
+    pending = buffer(update("a", None), last)
+
+    assert pending.restore(in_flight(update("a", 9)), NOW) == 1
+
+    batch = pending.take(1)
+    assert batch.messages == {"a": last}
+    assert batch.unconditional == {"a"}

@@ -1,0 +1,259 @@
+"""One subscription that does not break: losses, gaps, backoff, refusals and the end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from application.backoff import Backoff
+from application.events import Subscribed, SubscriptionBroken
+from application.ports import Delivery, SubscriptionLost, SubscriptionRefused
+from application.subscription import Subscription
+from application.tally import Tally
+from tests.world import (
+    HeldClock,
+    Recorder,
+    ScriptedSubscriber,
+    SimulatedClock,
+    deliveries,
+    no_task_left_running,
+    until,
+)
+
+FIRST, SECOND = deliveries(b"first"), deliveries(b"second")
+LOST = SubscriptionLost("closed by the server")
+REFUSED = SubscriptionRefused("NOPERM no permission")
+
+
+class Listening:
+    """One subscription over a server that does what the test lists."""
+
+    def __init__(self, *receiving: Sequence[Delivery] | Exception, clock: SimulatedClock | None = None) -> None:
+        self.subscriber = ScriptedSubscriber(*receiving)
+        self.clock = clock or SimulatedClock()
+        self.observer = Recorder()
+        self.tally = Tally()
+        backoff = Backoff(jitter=lambda: 0.0)
+        self.subscription = Subscription(self.subscriber, backoff, self.clock, self.observer, self.tally)
+
+    async def receive(self) -> Sequence[Delivery]:
+        return await self.subscription.receive()
+
+
+async def test_the_first_call_subscribes_and_tells_so_without_a_gap() -> None:
+    listening = Listening(FIRST, SECOND)
+    assert not listening.subscription.confirmed
+
+    assert await listening.receive() == FIRST
+    assert await listening.receive() == SECOND
+
+    assert listening.subscription.confirmed
+    assert listening.subscriber.subscribed == 1
+    assert listening.observer.events == [Subscribed(gap=None)]
+    assert listening.tally == Tally()
+
+
+async def test_the_backlog_is_the_subscribers() -> None:
+    listening = Listening(FIRST, SECOND)
+    await listening.receive()
+
+    assert listening.subscription.backlog_bytes == len(b"second")
+
+
+async def test_while_nothing_is_subscribed_there_is_no_backlog_to_wait_for() -> None:
+    listening = Listening(FIRST, LOST, clock=HeldClock())
+    listening.subscriber.stuck_bytes = 100
+    await listening.receive()
+    receiving = asyncio.create_task(listening.receive())
+    await until(lambda: listening.clock.slept)
+
+    assert listening.subscription.backlog_bytes == 0
+
+    await listening.subscription.stop()
+    await receiving
+
+
+async def test_after_a_loss_it_subscribes_again_and_goes_on() -> None:
+    listening = Listening(FIRST, LOST, SECOND)
+
+    assert [await listening.receive(), await listening.receive()] == [FIRST, SECOND]
+
+    assert listening.subscription.confirmed
+    assert listening.subscriber.subscribed == 2
+    assert listening.observer.of(SubscriptionBroken) == [SubscriptionBroken("closed by the server", 0.05)]
+    assert listening.tally.reconnects == 1
+
+
+async def test_a_gap_lasts_from_what_was_heard_last_to_the_confirmation() -> None:
+    listening = Listening(FIRST)
+    await listening.receive()
+    listening.clock.pass_time(30)
+    listening.subscriber.receiving += [LOST, SECOND]
+    listening.subscriber.subscribing = [LOST, LOST]
+
+    await listening.receive()
+
+    assert listening.observer.events[-1] == Subscribed(gap=pytest.approx(30 + 0.05 + 0.1 + 0.2))
+    assert listening.tally.gaps == 1
+    assert listening.tally.gap_seconds == pytest.approx(30.35)
+
+
+async def test_a_gap_of_a_subscription_that_heard_nothing_lasts_from_its_confirmation() -> None:
+    listening = Listening(LOST, LOST, FIRST)
+
+    await listening.receive()
+
+    assert [event.gap for event in listening.observer.of(Subscribed)] == [None, 0.05, 0.05]
+    assert listening.tally.gaps == listening.tally.reconnects == 2
+    assert listening.tally.gap_seconds == pytest.approx(0.1)
+
+
+async def test_connections_that_never_were_are_no_gap() -> None:
+    listening = Listening(FIRST)
+    listening.subscriber.subscribing = [LOST, LOST]
+
+    await listening.receive()
+
+    assert listening.observer.events[-1] == Subscribed(gap=None)
+    assert listening.tally == Tally()
+
+
+async def test_the_waits_between_tries_grow_to_a_cap_and_start_anew_after_a_confirmation() -> None:
+    listening = Listening(FIRST, LOST, SECOND)
+    listening.subscriber.subscribing = [LOST] * 9
+    await listening.receive()
+    await listening.receive()
+
+    waits = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert listening.clock.slept == [*waits, 0.05]
+    assert [event.retry_in for event in listening.observer.of(SubscriptionBroken)] == [*waits, 0.05]
+
+
+async def test_a_refusal_before_the_first_confirmation_is_final() -> None:
+    listening = Listening(FIRST)
+    listening.subscriber.subscribing = [LOST, REFUSED]
+
+    with no_task_left_running(), pytest.raises(SubscriptionRefused, match="NOPERM"):
+        await listening.receive()
+
+    assert not listening.subscription.confirmed
+
+
+async def test_a_refusal_later_on_is_waited_out() -> None:
+    listening = Listening(LOST, FIRST)
+    listening.subscriber.subscribing = [asyncio.Event(), REFUSED]
+    listening.subscriber.subscribing[0].set()
+
+    assert await listening.receive() == FIRST
+
+    assert [event.detail for event in listening.observer.of(SubscriptionBroken)] == [str(LOST), str(REFUSED)]
+
+
+async def test_an_unexpected_error_of_the_subscriber_surfaces() -> None:
+    listening = Listening()
+    listening.subscriber.subscribing = [ZeroDivisionError()]
+
+    with no_task_left_running(), pytest.raises(ZeroDivisionError):
+        await listening.receive()
+
+
+async def test_stopped_while_connected_it_returns_what_was_read_and_then_ends() -> None:
+    listening = Listening(FIRST, SECOND)
+    await listening.receive()
+
+    await listening.subscription.stop()
+
+    assert listening.subscriber.unsubscribed.is_set()
+    assert await listening.receive() == SECOND
+    assert await listening.receive() == ()
+
+
+async def test_stopped_while_nothing_comes_it_ends_at_once() -> None:
+    listening = Listening()
+    receiving = asyncio.create_task(listening.receive())
+    await until(lambda: listening.subscription.confirmed)
+
+    await listening.subscription.stop()
+
+    assert await receiving == ()
+
+
+async def test_stopped_before_it_began_it_never_subscribes() -> None:
+    listening = Listening(FIRST)
+
+    await listening.subscription.stop()
+
+    assert await listening.receive() == ()
+    assert listening.subscriber.subscribed == 0
+
+
+async def test_stopped_while_it_waits_for_the_next_try_it_ends_at_once() -> None:
+    listening = Listening(FIRST, LOST, clock=HeldClock())
+    await listening.receive()
+
+    with no_task_left_running():
+        receiving = asyncio.create_task(listening.receive())
+        await until(lambda: listening.clock.slept)
+        await listening.subscription.stop()
+        assert await receiving == ()
+
+    assert not listening.subscription.confirmed
+
+
+async def test_stopped_while_it_connects_it_ends_at_once() -> None:
+    listening = Listening()
+    listening.subscriber.subscribing = [asyncio.Event()]
+
+    with no_task_left_running():
+        receiving = asyncio.create_task(listening.receive())
+        await until(lambda: not listening.subscriber.subscribing)
+        await listening.subscription.stop()
+        assert await receiving == ()
+
+    assert listening.subscriber.subscribed == 0
+    assert listening.observer.events == []
+
+
+@pytest.mark.parametrize("unsubscribing_takes", range(5))
+@pytest.mark.parametrize("turns_between", range(5))
+async def test_stopped_at_the_moment_of_the_confirmation_it_ends_too(
+    unsubscribing_takes: int, turns_between: int
+) -> None:
+    listening = Listening()
+    confirmation = asyncio.Event()
+    listening.subscriber.subscribing = [confirmation]
+    listening.subscriber.unsubscribing_takes = unsubscribing_takes
+    receiving = asyncio.create_task(listening.receive())
+    await until(lambda: not listening.subscriber.subscribing)
+
+    stopping = asyncio.create_task(listening.subscription.stop())
+    for _ in range(turns_between):
+        await asyncio.sleep(0)
+    confirmation.set()
+
+    async with asyncio.timeout(1):
+        assert await receiving == ()
+    await stopping
+
+
+async def test_a_loss_after_the_stop_is_the_end_and_not_waited_out() -> None:
+    listening = Listening(FIRST, LOST)
+    await listening.receive()
+
+    await listening.subscription.stop()
+
+    assert await listening.receive() == ()
+    assert listening.clock.slept == []
+    assert listening.observer.of(SubscriptionBroken) == []
+
+
+async def test_a_call_that_is_cancelled_leaves_no_task_behind() -> None:
+    listening = Listening()
+    listening.subscriber.subscribing = [asyncio.Event()]
+
+    with no_task_left_running():
+        receiving = asyncio.create_task(listening.receive())
+        await until(lambda: not listening.subscriber.subscribing)
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
