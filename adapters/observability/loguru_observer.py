@@ -60,30 +60,36 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: SubscriptionBroken) -> None:
-        self._gated("ERROR", "Not subscribed", detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+        line = "Not subscribed"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
     def _(self, event: BacklogFull) -> None:
-        self._gated("ERROR", "Backlog full: reading has stopped for a while", bytes=event.bytes)
+        line = "Backlog full: reading has stopped for a while"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, bytes=event.bytes)
 
     @_log.register
     def _(self, event: MessageRejected) -> None:
-        self._gated(
-            "ERROR" if event.rejection.reason is Reason.UNDECODABLE else "WARNING",
-            f"Message rejected: {event.rejection.reason}",
-            detail=event.rejection.detail,
-            channel=quote(event.channel),
-            payload=quote(event.payload),
-        )
+        rejection = event.rejection
+        level = "ERROR" if rejection.reason is Reason.UNDECODABLE else "WARNING"
+        line = f"Message rejected: {rejection.reason}"
+        if self._passes(level, line):
+            channel, payload = quote(event.channel), quote(event.payload)
+            self._write(level, line, detail=quote(rejection.detail), channel=channel, payload=payload)
 
     @_log.register
     def _(self, event: MessageUnstorable) -> None:
         line = f"Message unstorable: {event.rejection.reason}"
-        self._gated("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
 
     @_log.register
     def _(self, event: MessageStale) -> None:
-        self._gated("WARNING", "Message stale: older than what is stored", type=quote(event.type))
+        line = "Message stale: older than what is stored"
+        if self._passes("WARNING", line):
+            self._write("WARNING", line, type=quote(event.type))
 
     @_log.register
     def _(self, event: RecordsPersisted) -> None:
@@ -97,15 +103,16 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: ValidationFailed) -> None:
-        found = None if event.found is None else quote(event.found)
-        self._gated(
-            "ERROR", "Validation failed: the record reads back differently", type=quote(event.type), found=found
-        )
+        line = "Validation failed: the record reads back differently"
+        if self._passes("ERROR", line):
+            found = None if event.found is None else quote(event.found)
+            self._write("ERROR", line, type=quote(event.type), found=found)
 
     @_log.register
     def _(self, event: StoreFailed) -> None:
-        detail = quote(event.detail)
-        self._gated("ERROR", f"Store failed: {event.kind}", detail=detail, retry_in=round(event.retry_in, 3))
+        line = f"Store failed: {event.kind}"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
     def _(self, event: StoreRecovered) -> None:
@@ -113,14 +120,14 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: DeadLettersFailed) -> None:
-        detail = quote(event.detail)
-        retry_in = round(event.retry_in, 3)
-        self._gated("ERROR", "Dead letters not written", detail=detail, dropped=event.dropped, retry_in=retry_in)
+        line = "Dead letters not written"
+        if self._passes("ERROR", line):
+            retry_in = round(event.retry_in, 3)
+            self._write("ERROR", line, detail=quote(event.detail), dropped=event.dropped, retry_in=retry_in)
 
-    def _gated(self, level: str, line: str, **fields: Any) -> None:
+    def _passes(self, level: str, line: str) -> bool:
         self._levels[line] = level
-        if self._gate.passes(line):
-            self._write(level, line, **fields)
+        return self._gate.passes(line)
 
     def _write(self, level: str, line: str, **fields: Any) -> None:
         self._logger.bind(**fields).log(level, line)

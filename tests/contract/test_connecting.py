@@ -1,0 +1,355 @@
+"""A connection that redis-py has made is ours: the one private name that this takes still does what it did."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adapters.redis.commands import Commands, encode
+from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
+from application.ports import StoreUnavailable
+from tests.proxy import TcpProxy
+from tests.servers import Server, available_kinds
+
+SOON = 10.0  # seconds: for what must happen
+PASSWORD = "p@ss:wörd/1"  # as people choose them
+PASSWORD_IN_URL = "p%40ss%3Aw%C3%B6rd%2F1"
+WRONG = "not-it-at-all"
+
+
+class Recorder(Socket):
+    """Keeps what the socket brings."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
+
+    async def expect(self, length: int) -> bytes:
+        """Everything received, once it is so long."""
+        await until(lambda: len(self.received) >= length)
+        return bytes(self.received)
+
+
+@dataclass
+class Place:
+    """A server with a password, and how to reach it over one transport."""
+
+    server: Server
+    url: str
+
+    def connector(self, options: str = "", *, timeout: float = SOON) -> Connector:
+        return Connector(self.url + options, timeout=timeout)
+
+    def clients(self) -> list[bytes]:
+        """The connections, as the server sees them, without the one that asks."""
+        lines: bytes = self.server.command("CLIENT", "LIST")
+        return [line for line in lines.splitlines() if b"cmd=client" not in line]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what is not announced."""
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+def openssl(*arguments: str, folder: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_certificates(folder: Path) -> None:
+    """An authority, a certificate of it for 127.0.0.1, and an authority that has signed nothing."""
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("ca", "stranger"):
+        openssl(
+            *("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.crt"),
+            folder=folder,
+        )
+    openssl("req", *new_key, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr", folder=folder)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl(
+        *("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"),
+        *("-days", "2", "-extfile", "names", "-out", "server.crt"),
+        folder=folder,
+    )
+
+
+def need(found: object, what: str) -> None:
+    if not found and os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing")
+    if not found:
+        pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need(shutil.which("openssl"), "openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    make_certificates(folder)
+    return folder
+
+
+KINDS = available_kinds()
+
+
+@pytest.fixture(params=["TCP", "Unix socket", "TLS"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A server of its own over each transport."""
+    if request.param == "TLS":
+        need("redis" in KINDS, "redis-server")  # the other kind comes without TLS
+        folder: Path = request.getfixturevalue("certificates")
+        with Server("redis", password=PASSWORD) as server:
+            # Where the bus of a cluster node would be: no other server is there.
+            port = server.port + 10_000
+            for name in ("ca-cert-file ca.crt", "cert-file server.crt", "key-file server.key"):
+                option, file = name.split()
+                server.command("CONFIG", "SET", f"tls-{option}", str(folder / file))
+            server.command("CONFIG", "SET", "tls-auth-clients", "no", "tls-port", port)
+            authority = folder / "ca.crt"
+            yield Place(server, f"rediss://:{PASSWORD_IN_URL}@127.0.0.1:{port}/0?ssl_ca_certs={authority}")
+    elif request.param == "TCP":
+        with Server(KINDS[0], password=PASSWORD) as server:
+            yield Place(server, f"redis://:{PASSWORD_IN_URL}@127.0.0.1:{server.port}?db=0")
+    else:
+        path = tmp_path_factory.mktemp("socket") / "server"
+        with Server(KINDS[0], password=PASSWORD, unix_socket=path) as server:
+            yield Place(server, f"unix://:{PASSWORD_IN_URL}@{path}?db=0")
+
+
+@pytest.fixture
+async def connected(place: Place) -> AsyncIterator[Recorder]:
+    socket = await place.connector().connect(Recorder)
+    yield socket
+    await socket.close()
+
+
+async def test_the_socket_is_read_by_what_was_made_for_it(connected: Recorder) -> None:
+    assert connected.received == b""
+    connected.transport.write(encode(("PING",)))
+    assert await connected.expect(7) == b"+PONG\r\n"
+
+
+async def test_messages_arrive_though_nobody_asks_for_them(place: Place, connected: Recorder) -> None:
+    connected.transport.write(encode(("SUBSCRIBE", "update")))
+    confirmation = b"*3\r\n$9\r\nsubscribe\r\n$6\r\nupdate\r\n:1\r\n"
+    assert await connected.expect(len(confirmation)) == confirmation
+    connected.received.clear()
+    place.server.command("PUBLISH", "update", "x")
+    message = b"*3\r\n$7\r\nmessage\r\n$6\r\nupdate\r\n$1\r\nx\r\n"
+    assert await connected.expect(len(message)) == message
+
+
+async def test_a_large_reply_arrives_whole(place: Place, connected: Recorder) -> None:
+    size = 20_000_000
+    place.server.command("SETRANGE", "large", size - 3, "end")
+    connected.transport.write(encode(("GET", "large")))
+    header = b"$%d\r\n" % size
+    received = await connected.expect(len(header) + size + 2)
+    assert len(received) == len(header) + size + 2
+    assert received.startswith(header)
+    assert received.endswith(b"\0end\r\n")
+
+
+async def test_a_large_request_is_sent_whole(place: Place, connected: Recorder) -> None:
+    large = b"x" * 20_000_000
+    connected.transport.write(encode(("SET", "large", large)))
+    assert await connected.expect(5) == b"+OK\r\n"
+    assert place.server.command("STRLEN", "large") == len(large)
+
+
+async def test_reading_can_be_paused_and_resumed(place: Place, connected: Recorder) -> None:
+    connected.transport.pause_reading()
+    connected.transport.write(encode(("SET", "key", "value")))
+    await until(lambda: bool(place.server.command("EXISTS", "key")))
+    assert connected.received == b""
+    connected.transport.resume_reading()
+    assert await connected.expect(5) == b"+OK\r\n"
+
+
+async def test_the_end_of_the_connection_is_told(place: Place, connected: Recorder) -> None:
+    place.server.kill()
+    await asyncio.wait_for(connected.ended.wait(), SOON)
+    assert connected.transport.is_closing()
+
+
+async def test_closing_leaves_no_open_socket_and_no_warning(place: Place) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        socket = await place.connector().connect(Recorder)
+        assert len(place.clients()) == 1
+        raw = socket.transport.get_extra_info("socket")
+        assert raw.fileno() > 0
+        await socket.close()
+        await asyncio.wait_for(socket.ended.wait(), SOON)
+        await until(lambda: raw.fileno() == -1)
+        await until(lambda: not place.clients())
+        await socket.close()
+        del socket
+        gc.collect()
+    assert warned == []
+
+
+async def test_a_connection_lost_and_then_closed_leaves_no_warning(place: Place) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        socket = await place.connector().connect(Recorder)
+        place.server.kill()
+        await asyncio.wait_for(socket.ended.wait(), SOON)
+        await socket.close()
+        del socket
+        await asyncio.sleep(0)  # the loop lets go of what woke this test
+        gc.collect()
+    assert warned == []
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_the_protocol_of_the_url_is_spoken(place: Place, protocol: int) -> None:
+    socket = await place.connector(f"&protocol={protocol}").connect(Recorder)
+    [client] = place.clients()
+    assert b"resp=%d" % protocol in client.split()
+    await socket.close()
+
+
+async def test_a_wrong_password_is_a_refusal_that_does_not_repeat_it(place: Place) -> None:
+    mistaken = Connector(place.url.replace(PASSWORD_IN_URL, WRONG), timeout=SOON)
+    with pytest.raises(LoginRefused) as error:
+        await mistaken.connect(Recorder)
+    assert WRONG not in str(error.value)
+    await until(lambda: not place.clients())
+
+
+async def test_a_server_that_is_gone_is_a_failure_that_does_not_tell_the_password(place: Place) -> None:
+    place.server.kill()
+    with pytest.raises(ConnectionFailed) as error:
+        await place.connector().connect(Recorder)
+    assert PASSWORD not in str(error.value)
+    assert PASSWORD_IN_URL not in str(error.value)
+
+
+async def test_a_server_that_does_not_answer_is_a_failure_in_time(place: Place) -> None:
+    place.server.freeze()
+    async with asyncio.timeout(SOON / 2):
+        with pytest.raises(ConnectionFailed):
+            await place.connector(timeout=0.2).connect(Recorder)
+    place.server.thaw()
+    await until(lambda: not place.clients())
+
+
+async def test_a_connection_that_is_given_up_while_it_is_made_leaves_nothing(place: Place) -> None:
+    place.server.freeze()
+    connecting = asyncio.create_task(place.connector().connect(Recorder))
+    await asyncio.sleep(0.05)  # anywhere on its way
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    place.server.thaw()
+    await until(lambda: not place.clients())
+
+
+async def test_commands_find_their_way_back_after_a_loss(place: Place) -> None:
+    commands = Commands(place.connector(), timeout=SOON)
+    assert await commands.call("SET", "key", "value") == b"OK"
+    for _ in range(2):
+        [client] = place.clients()
+        place.server.command("CLIENT", "KILL", "ID", client.split()[0].removeprefix(b"id="))
+        with pytest.raises(StoreUnavailable) as error:
+            await commands.call("GET", "key")  # sent before the end of the connection is read
+        assert error.value.kind == "connection"
+        assert await commands.call("GET", "key") == b"value"
+    await commands.close()
+    await until(lambda: not place.clients())
+
+
+async def test_what_the_server_sends_unasked_is_no_answer(place: Place) -> None:
+    commands = Commands(place.connector("&protocol=3"), timeout=SOON)
+    assert await commands.call("CLIENT", "TRACKING", "ON", "BCAST") == b"OK"
+    for number in range(3):
+        place.server.command("SET", "key", number)
+        assert await asyncio.gather(*[commands.call("GET", "key")] * 2) == [b"%d" % number] * 2
+    await commands.close()
+
+
+@asynccontextmanager
+async def peer(answer: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Something that gives one answer to everything: its URL, and whether the connection has ended."""
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                writer.write(answer)
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as listening:
+        yield f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}", ended
+        await asyncio.wait_for(ended.wait(), SOON)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_something_else_than_redis_is_no_server(protocol: int) -> None:
+    async with peer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (url, _):
+        commands = Commands(Connector(f"{url}?protocol={protocol}", timeout=SOON), timeout=SOON)
+        with pytest.raises(StoreUnavailable) as error:
+            await commands.call("GET", "key")
+        assert error.value.kind == "connection"
+        await commands.close()
+
+
+async def test_an_answer_to_no_question_ends_the_connection() -> None:
+    async with peer(b"+one\r\n+two\r\n") as (url, ended):
+        commands = Commands(Connector(f"{url}?protocol=2", timeout=SOON), timeout=SOON)
+        assert await commands.call("GET", "key") == b"one"
+        await asyncio.wait_for(ended.wait(), SOON)
+        await commands.close()
+
+
+async def test_commands_whose_connection_ended_long_ago_connect_anew(place: Place) -> None:
+    async with AsyncExitStack() as opened:
+        commands = Commands(place.connector(), timeout=SOON)
+        opened.push_async_callback(commands.close)
+        assert await commands.call("SET", "key", "value") == b"OK"
+        replies = commands._replies
+        assert replies is not None
+        [client] = place.clients()
+        place.server.command("CLIENT", "KILL", "ID", client.split()[0].removeprefix(b"id="))
+        await until(replies.transport.is_closing)
+        await asyncio.sleep(0.01)  # whatever is left to do for a connection that ended
+        assert await commands.call("GET", "key") == b"value"
+
+
+@pytest.mark.parametrize("place", ["TLS"], indirect=True)
+async def test_a_certificate_of_a_stranger_is_a_failure(place: Place) -> None:
+    stranger = Connector(place.url.replace("ca.crt", "stranger.crt"), timeout=SOON)
+    with pytest.raises(ConnectionFailed, match=r"(?i)certificate"):
+        await stranger.connect(Recorder)
+
+
+@pytest.mark.parametrize("place", ["TCP"], indirect=True)
+async def test_a_login_that_comes_byte_by_byte_is_read_whole(place: Place) -> None:
+    async with TcpProxy("127.0.0.1", place.server.port) as proxy:
+        proxy.replies.slice = 1
+        url = f"redis://:{PASSWORD_IN_URL}@127.0.0.1:{proxy.port}/2"
+        socket = await Connector(url, timeout=SOON).connect(Recorder)
+        socket.transport.write(encode(("PING",)))
+        assert await socket.expect(7) == b"+PONG\r\n"
+        [client] = place.clients()
+        assert b"db=2" in client.split()
+        await socket.close()

@@ -1,0 +1,146 @@
+"""The MessagePublisher port, over memory and real servers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from functools import cache
+
+import pytest
+
+from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
+from adapters.redis.commands import Commands
+from adapters.redis.connecting import Connector
+from adapters.redis.publisher import RedisPublisher
+from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from application.events import Event
+from application.ports import MessagePublisher, MessageSubscriber, StoreUnavailable
+from tests.servers import Server, available_kinds
+
+TIMEOUT = 5.0  # seconds
+
+StartServer = Callable[[str], Server]
+Subscribe = Callable[..., Awaitable[MessageSubscriber]]
+
+
+class Unheard:
+    """An observer for tests that have nothing to observe."""
+
+    def notice(self, event: Event) -> None:
+        pass
+
+
+def publisher_on(url: str) -> RedisPublisher:
+    return RedisPublisher(Commands(Connector(url, timeout=TIMEOUT), timeout=TIMEOUT))
+
+
+@pytest.fixture(scope="module")
+def start_server() -> Iterator[StartServer]:
+    """Start a server of a kind, or return the one that runs."""
+    with ExitStack() as running:
+        yield cache(lambda kind: running.enter_context(Server(kind)))
+
+
+@pytest.fixture(params=["memory", *available_kinds()])
+async def sides(
+    request: pytest.FixtureRequest, start_server: StartServer
+) -> AsyncIterator[tuple[MessagePublisher, Subscribe]]:
+    """A publisher, and how to subscribe to what it publishes."""
+    publisher: MessagePublisher
+    if request.param == "memory":
+        publisher = channels_in_memory = MemoryChannels()
+    else:
+        url = start_server(request.param).url
+        publisher = publisher_on(url)
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(publisher.close)
+
+        async def subscribe(*channels: str) -> MessageSubscriber:
+            subscriber: MessageSubscriber
+            if request.param == "memory":
+                subscriber = MemorySubscriber(channels_in_memory, channels)
+            else:
+                connector = Connector(url, timeout=TIMEOUT)
+                subscriber = PubSubSubscriber(
+                    connector, channels, max_backlog_bytes=1 << 20, timeout=TIMEOUT, observer=Unheard()
+                )
+            opened.push_async_callback(subscriber.close)
+            await subscriber.subscribe()
+            return subscriber
+
+        yield publisher, subscribe
+
+
+@pytest.fixture
+def publisher(sides: tuple[MessagePublisher, Subscribe]) -> MessagePublisher:
+    return sides[0]
+
+
+@pytest.fixture
+def subscribe(sides: tuple[MessagePublisher, Subscribe]) -> Subscribe:
+    return sides[1]
+
+
+@pytest.fixture
+def own(server: Server) -> Iterator[Server]:
+    """A server that the test may break."""
+    with Server(server.kind) as running:
+        yield running
+
+
+async def test_nobody_receives_what_is_published_to_nobody(publisher: MessagePublisher) -> None:
+    assert await publisher.publish("update", b"{}") == 0
+
+
+async def test_every_receiver_is_counted(publisher: MessagePublisher, subscribe: Subscribe) -> None:
+    await subscribe("update")
+    await subscribe("update")
+    await subscribe("elsewhere")
+    assert await publisher.publish("update", b"{}") == 2
+
+
+async def test_a_receiver_by_pattern_is_counted(publisher: MessagePublisher, subscribe: Subscribe) -> None:
+    await subscribe("upd*")
+    assert await publisher.publish("update", b"{}") == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x00\r\n\xff", b"x" * 1_000_000], ids=["empty", "binary", "large"])
+async def test_a_payload_arrives_as_it_was_sent(
+    publisher: MessagePublisher, subscribe: Subscribe, payload: bytes
+) -> None:
+    subscriber = await subscribe("update")
+    await publisher.publish("update", payload)
+    assert list(await subscriber.receive()) == [(payload, b"update")]
+
+
+async def test_it_may_be_closed_twice(publisher: MessagePublisher) -> None:
+    await publisher.publish("update", b"{}")
+    await publisher.close()
+    await publisher.close()
+
+
+async def test_a_refused_connection_is_told(own: Server) -> None:
+    publisher = publisher_on(own.url)
+    own.kill()
+    with pytest.raises(StoreUnavailable) as error:
+        await publisher.publish("update", b"{}")
+    assert error.value.kind == "connection"
+    await publisher.close()
+
+
+async def test_it_publishes_again_once_the_server_is_back(own: Server) -> None:
+    publisher = publisher_on(own.url)
+    assert await publisher.publish("update", b"{}") == 0
+    own.kill()
+    with pytest.raises(StoreUnavailable):
+        await publisher.publish("update", b"{}")
+    own.start()
+    assert await publisher.publish("update", b"{}") == 0
+    await publisher.close()
+
+
+async def test_a_server_that_denies_publishing_is_told(own: Server) -> None:
+    own.command("ACL", "SETUSER", "reader", "on", ">secret", "+@all", "-publish", "allchannels")
+    publisher = publisher_on(own.url.replace("redis://", "redis://reader:secret@"))
+    with pytest.raises(StoreUnavailable) as error:
+        await publisher.publish("update", b"{}")
+    assert error.value.kind == "noperm"
+    await publisher.close()

@@ -1,0 +1,694 @@
+"""The MessageSubscriber port, over memory and real servers: nothing that was read is lost, and no loss is silent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import cache
+
+import pytest
+
+from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
+from adapters.redis.commands import Commands
+from adapters.redis.connecting import Connector
+from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from application.events import BacklogFull, Event
+from application.ports import Delivery, MessageSubscriber, SubscriptionLost, SubscriptionRefused
+from tests.proxy import TcpProxy
+from tests.servers import Server, available_kinds
+
+SOON = 10.0  # seconds: for what must happen
+ROOMY = 256 * 1024 * 1024  # bytes of backlog
+
+Message = tuple[str, bytes]
+StartServer = Callable[..., Server]
+
+
+class Told:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def notice(self, event: Event) -> None:
+        self.events.append(event)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what only the server knows, and does not announce."""
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+async def receive(subscriber: MessageSubscriber, count: int) -> list[Delivery]:
+    """The next deliveries, at least so many."""
+    deliveries: list[Delivery] = []
+    async with asyncio.timeout(SOON):
+        while len(deliveries) < count:
+            slice_ = await subscriber.receive()
+            assert slice_, f"it ended after {len(deliveries)} of {count}"
+            deliveries += slice_
+    return deliveries
+
+
+async def receive_to_the_end(subscriber: MessageSubscriber) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    async with asyncio.timeout(SOON):
+        while slice_ := await subscriber.receive():
+            deliveries += slice_
+    return deliveries
+
+
+async def receive_to_the_loss(subscriber: MessageSubscriber) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    async with asyncio.timeout(SOON):
+        try:
+            while True:
+                slice_ = await subscriber.receive()
+                assert slice_, "it ended without a loss"
+                deliveries += slice_
+        except SubscriptionLost:
+            return deliveries
+
+
+def numbered(channel: str, count: int) -> list[Message]:
+    return [(channel, b"%d" % number) for number in range(count)]
+
+
+def delivered(messages: Sequence[Message]) -> list[Delivery]:
+    return [(payload, channel.encode()) for channel, payload in messages]
+
+
+class InMemory:
+    """Channels in memory."""
+
+    def __init__(self) -> None:
+        self._channels = MemoryChannels()
+
+    def subscriber(self, *channels: str) -> MemorySubscriber:
+        return MemorySubscriber(self._channels, channels)
+
+    async def publish(self, *messages: Message) -> list[int]:
+        await asyncio.sleep(0)  # others run meanwhile, as with a server
+        return [await self._channels.publish(channel, payload) for channel, payload in messages]
+
+    async def lose_all(self) -> None:
+        for subscriber in list(self._channels.subscribers):
+            subscriber.lose("killed")
+
+    async def close(self) -> None:
+        await self._channels.close()
+
+
+class OnServer:
+    """Channels of a server, spoken to in version 2 or 3 of its protocol."""
+
+    def __init__(self, server: Server, protocol: int) -> None:
+        self.server = server
+        self.protocol = protocol
+        self._commands = Commands(Connector(server.url, timeout=SOON), timeout=SOON)
+        self._opened: list[PubSubSubscriber] = []
+        self.told = Told()
+
+    def subscriber(self, *channels: str, max_backlog_bytes: int = ROOMY, port: int = 0) -> PubSubSubscriber:
+        url = self.server.url.replace(str(self.server.port), str(port or self.server.port))
+        connector = Connector(f"{url}?protocol={self.protocol}", timeout=SOON)
+        subscriber = PubSubSubscriber(
+            connector, channels, max_backlog_bytes=max_backlog_bytes, timeout=SOON, observer=self.told
+        )
+        self._opened.append(subscriber)
+        return subscriber
+
+    async def publish(self, *messages: Message) -> list[int]:
+        return await self._commands.calls(*(("PUBLISH", channel, payload) for channel, payload in messages))
+
+    async def publish_burst(self, count: int, size: int) -> None:
+        """Publish `count` payloads on `burst` in one go: their number, filled up with blanks to `size` bytes."""
+        commands = b"".join(
+            b"*3\r\n$7\r\nPUBLISH\r\n$5\r\nburst\r\n$%d\r\n%-*d\r\n" % (size, size, number) for number in range(count)
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        writer.write(commands)
+        assert await reader.readexactly(count * len(b":1\r\n")) == b":1\r\n" * count
+        writer.close()
+        await writer.wait_closed()
+
+    async def lose_all(self) -> None:
+        """Kill all subscribers, once they have been sent everything."""
+        await until(lambda: all("omem=0" in client for client in self.clients()))
+        self.server.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def subscribed(self, channel: str) -> bool:
+        subscribers: list[bytes | int] = self.server.command("PUBSUB", "NUMSUB", channel)
+        return subscribers[1] != 0
+
+    def clients(self) -> list[list[str]]:
+        """The subscribers, as the server sees them, each a list of name=value."""
+        lines: bytes = self.server.command("CLIENT", "LIST", "TYPE", "pubsub")
+        return [line.split() for line in lines.decode().splitlines()]
+
+    async def close(self) -> None:
+        for subscriber in self._opened:
+            await subscriber.close()
+        await self._commands.close()
+
+
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Start a server of a kind, with a password or without, or return the one that runs."""
+    with ExitStack() as running:
+
+        @cache
+        def start(kind: str, password: str | None = None) -> Server:
+            unix_socket = tmp_path_factory.mktemp("sockets") / kind
+            return running.enter_context(Server(kind, password=password, unix_socket=unix_socket))
+
+        yield start
+
+
+WIRES = [
+    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in available_kinds() for protocol in (3, 2)
+]
+
+
+@pytest.fixture(params=[pytest.param(None, id="memory"), *WIRES])
+async def channels(request: pytest.FixtureRequest, start_server: StartServer) -> AsyncIterator[InMemory | OnServer]:
+    """Channels of every kind there is."""
+    opened = InMemory() if request.param is None else OnServer(start_server(request.param[0]), request.param[1])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=WIRES)
+async def redis_channels(request: pytest.FixtureRequest, start_server: StartServer) -> AsyncIterator[OnServer]:
+    """Channels of a server."""
+    opened = OnServer(start_server(request.param[0]), request.param[1])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def proxy(redis_channels: OnServer) -> AsyncIterator[TcpProxy]:
+    """A breakable wire to the server of `redis_channels`."""
+    async with TcpProxy("127.0.0.1", redis_channels.server.port) as between:
+        yield between
+
+
+@pytest.fixture
+def own(server: Server) -> Iterator[Server]:
+    """A server that the test may break."""
+    with Server(server.kind) as running:
+        yield running
+
+
+async def subscribe_with_messages_in_between(
+    subscriber: MessageSubscriber, channels: OnServer, proxy: TcpProxy
+) -> None:
+    """Subscribe to `update` and `pat:*`; publish 1 and 2 on `update` when that is confirmed and the other is not."""
+    async with in_between(proxy):
+        subscribing = asyncio.create_task(subscriber.subscribe())
+        await until(lambda: channels.subscribed("update"))
+        proxy.requests.stall()
+        messages = [("update", b"1"), ("pat:a", b"too early"), ("update", b"2")]
+        assert await channels.publish(*messages) == [1, 0, 1]
+        assert not subscribing.done()
+    await subscribing
+
+
+@asynccontextmanager
+async def in_between(proxy: TcpProxy) -> AsyncIterator[None]:
+    """Slow requests down so much that they can be stalled between two commands; resume them afterwards."""
+    proxy.requests.slice = 1
+    proxy.requests.delay = 0.002
+    yield
+    proxy.requests.slice = 0
+    proxy.requests.delay = 0
+    proxy.requests.resume()
+
+
+class TestDelivery:
+    """What is published comes as it was, in its order, with the channel it was published on."""
+
+    async def test_a_channel(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        assert await channels.publish(("other", b"no"), ("update", b"yes"), ("updat", b"no")) == [0, 1, 0]
+        assert await receive(subscriber, 1) == [(b"yes", b"update")]
+
+    async def test_several_channels(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("one", "two", "Zürich \\ 東京")
+        await subscriber.subscribe()
+        messages = [("two", b"1"), ("one", b"2"), ("Zürich \\ 東京", b"3"), ("two", b"4")]
+        await channels.publish(*messages)
+        assert await receive(subscriber, 4) == delivered(messages)
+
+    @pytest.mark.parametrize(
+        ("pattern", "matching", "other"),
+        [
+            ("update:*", "update:a:b", "update"),
+            ("*", "anything", None),
+            ("up?ate", "upxate", "upate"),
+            ("upd[ab]te", "updbte", "updcte"),
+            ("upd[a-c]te", "updbte", "updete"),
+            ("upd[^ab]te", "updcte", "update"),
+        ],
+    )
+    async def test_a_pattern_delivers_the_real_channel(
+        self, channels: InMemory | OnServer, pattern: str, matching: str, other: str | None
+    ) -> None:
+        subscriber = channels.subscriber(pattern)
+        await subscriber.subscribe()
+        if other is not None:
+            assert await channels.publish((other, b"no")) == [0]
+        assert await channels.publish((matching, b"yes")) == [1]
+        assert await receive(subscriber, 1) == [(b"yes", matching.encode())]
+
+    async def test_channels_and_patterns_together(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("plain", "pat:*", "other", "tern:?")
+        await subscriber.subscribe()
+        messages = [("pat:1", b"1"), ("plain", b"2"), ("tern:2", b"3"), ("other", b"4")]
+        await channels.publish(*messages)
+        assert await receive(subscriber, 4) == delivered(messages)
+
+    async def test_a_message_comes_once_for_each_entry_that_matches(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "upd*", "*")
+        await subscriber.subscribe()
+        assert await channels.publish(("update", b"thrice"), ("upd", b"twice")) == [3, 2]
+        assert await receive(subscriber, 5) == [(b"thrice", b"update")] * 3 + [(b"twice", b"upd")] * 2
+
+    async def test_a_channel_named_twice_is_one(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "update", "pat:*", "pat:*")
+        await subscriber.subscribe()
+        messages = [("update", b"1"), ("pat:", b"2"), ("update", b"3")]
+        assert await channels.publish(*messages) == [1, 1, 1]
+        await subscriber.unsubscribe()
+        assert await receive_to_the_end(subscriber) == delivered(messages)
+
+    async def test_ten_thousand_messages_keep_their_order(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("even", "o*")
+        await subscriber.subscribe()
+        messages = [("odd" if number % 2 else "even", b"%d" % number) for number in range(10_000)]
+        await channels.publish(*messages)
+        assert await receive(subscriber, 10_000) == delivered(messages)
+
+    async def test_payloads_are_bytes(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        payloads = [b"", b"\x00", b"\x00\r\n\xff\xfe", b"$5\r\nhello\r\n", "é".encode(), b"\xed\xa0\x80", b""]
+        await channels.publish(*(("update", payload) for payload in payloads))
+        assert [payload for payload, _ in await receive(subscriber, len(payloads))] == payloads
+
+    async def test_a_payload_of_5_mb_comes_whole(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        large = bytes(range(256)) * 20_000
+        messages = [("update", b"before"), ("update", large), ("update", b"after")]
+        await channels.publish(*messages)
+        assert await receive(subscriber, 3) == delivered(messages)
+
+    async def test_receive_waits_while_there_is_nothing(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        receiving = asyncio.create_task(receive(subscriber, 1))
+        await channels.publish(*numbered("elsewhere", 10))
+        assert not receiving.done()
+        await channels.publish(("update", b"something"))
+        assert await receiving == [(b"something", b"update")]
+
+    async def test_a_receive_that_is_cancelled_takes_nothing(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        receiving = asyncio.create_task(subscriber.receive())
+        await channels.publish(*numbered("elsewhere", 10))
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+        await channels.publish(*numbered("update", 10))
+        assert await receive(subscriber, 10) == delivered(numbered("update", 10))
+
+    async def test_each_subscriber_gets_every_message(self, channels: InMemory | OnServer) -> None:
+        subscribers = [channels.subscriber("update") for _ in range(3)]
+        for subscriber in subscribers:
+            await subscriber.subscribe()
+        assert await channels.publish(*numbered("update", 10)) == [3] * 10
+        for subscriber in subscribers:
+            assert await receive(subscriber, 10) == delivered(numbered("update", 10))
+
+    async def test_what_is_published_before_subscribing_does_not_come(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        assert await channels.publish(("update", b"before")) == [0]
+        await subscriber.subscribe()
+        assert await channels.publish(("update", b"after")) == [1]
+        assert await receive(subscriber, 1) == [(b"after", b"update")]
+
+    async def test_the_backlog_is_what_was_received_and_not_yet_returned(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        assert subscriber.backlog_bytes == 0
+        await channels.publish(*[("update", b"x" * 1000)] * 100)
+        await until(lambda: subscriber.backlog_bytes >= 100_000)
+        await receive(subscriber, 100)
+        assert subscriber.backlog_bytes == 0
+
+
+class TestTheEnd:
+    """After `unsubscribe` comes everything that was published before, and then nothing."""
+
+    async def test_everything_published_before_comes_and_then_nothing(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "pat:*")
+        await subscriber.subscribe()
+        messages = numbered("update", 5000) + numbered("pat:a", 5000)
+        await channels.publish(*messages)
+        await subscriber.unsubscribe()
+        assert await receive_to_the_end(subscriber) == delivered(messages)
+        assert await channels.publish(("update", b"late"), ("pat:a", b"late")) == [0, 0]
+
+    async def test_a_waiting_receive_ends(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        receiving = asyncio.create_task(receive_to_the_end(subscriber))
+        await channels.publish(("elsewhere", b""))
+        await subscriber.unsubscribe()
+        assert await receiving == []
+
+    async def test_it_may_be_asked_for_twice(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "pat:*")
+        await subscriber.subscribe()
+        await channels.publish(("update", b"1"))
+        await subscriber.unsubscribe()
+        await subscriber.unsubscribe()
+        assert await receive_to_the_end(subscriber) == [(b"1", b"update")]
+
+    async def test_one_may_subscribe_anew_afterwards(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await channels.publish(("update", b"never received"))
+        await subscriber.unsubscribe()
+        await subscriber.subscribe()
+        assert await channels.publish(("update", b"again")) == [1]
+        assert await receive(subscriber, 1) == [(b"again", b"update")]
+
+    async def test_closing_ends_the_subscription(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await subscriber.close()
+        if isinstance(channels, OnServer):
+            await until(lambda: not channels.clients())
+        assert await channels.publish(("update", b"late")) == [0]
+
+    async def test_it_may_be_closed_twice(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await subscriber.close()
+        await subscriber.close()
+
+    async def test_it_may_be_closed_unused(self, channels: InMemory | OnServer) -> None:
+        await channels.subscriber("update").close()
+
+    async def test_what_comes_until_the_confirmation_is_returned(
+        self, redis_channels: OnServer, proxy: TcpProxy
+    ) -> None:
+        subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
+        await subscriber.subscribe()
+        proxy.requests.stall()
+        await subscriber.unsubscribe()
+        messages = numbered("update", 100) + numbered("pat:a", 100)
+        assert await redis_channels.publish(*messages) == [1] * 200
+        proxy.requests.resume()
+        assert await receive_to_the_end(subscriber) == delivered(messages)
+
+    async def test_what_comes_between_two_confirmations_of_it_is_returned(
+        self, redis_channels: OnServer, proxy: TcpProxy
+    ) -> None:
+        subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
+        await subscriber.subscribe()
+        receiving = asyncio.create_task(receive_to_the_end(subscriber))
+        async with in_between(proxy):
+            await subscriber.unsubscribe()
+            await until(lambda: not redis_channels.subscribed("update"))
+            proxy.requests.stall()
+            assert await redis_channels.publish(("update", b"too late"), ("pat:a", b"1")) == [0, 1]
+        assert await receiving == [(b"1", b"pat:a")]
+
+
+class TestLoss:
+    """A loss is told, but only after everything that was read before it."""
+
+    async def test_everything_before_the_loss_comes_first(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "pat:*")
+        await subscriber.subscribe()
+        await channels.publish(*numbered("update", 3000))
+        await channels.lose_all()
+        assert await receive_to_the_loss(subscriber) == delivered(numbered("update", 3000))
+
+    async def test_a_waiting_receive_is_told(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        receiving = asyncio.create_task(receive_to_the_loss(subscriber))
+        await channels.publish(("update", b"1"))
+        await channels.lose_all()
+        assert await receiving == [(b"1", b"update")]
+
+    async def test_it_is_told_again_to_who_asks_again(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await channels.lose_all()
+        assert await receive_to_the_loss(subscriber) == []
+        assert await receive_to_the_loss(subscriber) == []
+
+    async def test_one_may_subscribe_anew_after_it(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update", "pat:*")
+        for _ in range(3):
+            await subscriber.subscribe()
+            messages = [("update", b"1"), ("pat:a", b"2")]
+            assert await channels.publish(*messages) == [1, 1]
+            assert await receive(subscriber, 2) == delivered(messages)
+            await channels.lose_all()
+            assert await receive_to_the_loss(subscriber) == []
+
+    async def test_what_was_left_from_before_the_loss_does_not_come_after_it(
+        self, channels: InMemory | OnServer
+    ) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await channels.publish(*numbered("update", 10))
+        await channels.lose_all()
+        await subscriber.subscribe()
+        await channels.publish(("update", b"new"))
+        assert await receive(subscriber, 1) == [(b"new", b"update")]
+
+    async def test_asking_for_the_end_after_it_is_no_error(self, channels: InMemory | OnServer) -> None:
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        await channels.lose_all()
+        await subscriber.unsubscribe()
+        assert await receive_to_the_loss(subscriber) == []
+        await subscriber.unsubscribe()
+
+    async def test_a_cut_in_the_middle_of_a_payload(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
+        subscriber = redis_channels.subscriber("update", port=proxy.port)
+        await subscriber.subscribe()
+        proxy.replies.slice = 1000
+        await redis_channels.publish(*numbered("update", 100), ("update", b"x" * 5_000_000))
+        await until(lambda: subscriber.backlog_bytes > 20_000)
+        await proxy.cut()
+        assert await receive_to_the_loss(subscriber) == delivered(numbered("update", 100))
+
+        proxy.replies.slice = 0
+        await subscriber.subscribe()
+        await redis_channels.publish(("update", b"whole"))
+        assert await receive(subscriber, 1) == [(b"whole", b"update")]
+
+    async def test_a_wire_that_brings_one_byte_at_a_time(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
+        proxy.replies.slice = 1
+        subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
+        await subscriber.subscribe()
+        messages = [("update", b"\r\n"), ("pat:a", b""), ("update", b"$1\r\nx\r\n"), ("pat:\xe9", b"\x00" * 50)]
+        await redis_channels.publish(*messages)
+        assert await receive(subscriber, 4) == delivered(messages)
+
+    async def test_a_wire_that_is_cut_before_the_confirmation(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
+        subscriber = redis_channels.subscriber("update", port=proxy.port)
+        proxy.requests.stall()
+        subscribing = asyncio.create_task(subscriber.subscribe())
+        await until(lambda: proxy.connections == 1)
+        await proxy.cut()
+        with pytest.raises(SubscriptionLost):
+            await subscribing
+
+
+class TestSubscribing:
+    """Subscribing returns when every channel is confirmed, or says why not."""
+
+    async def test_what_comes_between_two_confirmations_is_delivered(
+        self, redis_channels: OnServer, proxy: TcpProxy
+    ) -> None:
+        subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
+        await subscribe_with_messages_in_between(subscriber, redis_channels, proxy)
+        await redis_channels.publish(("pat:a", b"3"))
+        assert await receive(subscriber, 3) == [(b"1", b"update"), (b"2", b"update"), (b"3", b"pat:a")]
+
+    async def test_what_came_between_two_confirmations_does_not_outlive_a_loss(
+        self, redis_channels: OnServer, proxy: TcpProxy
+    ) -> None:
+        subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
+        await subscribe_with_messages_in_between(subscriber, redis_channels, proxy)
+        await redis_channels.lose_all()
+        await subscriber.subscribe()
+        await redis_channels.publish(("update", b"new"))
+        assert await receive(subscriber, 1) == [(b"new", b"update")]
+
+    async def test_a_refused_connection_is_a_loss(self, own: Server) -> None:
+        channels = OnServer(own, 3)
+        subscriber = channels.subscriber("update")
+        own.kill()
+        with pytest.raises(SubscriptionLost):
+            await subscriber.subscribe()
+        own.start()
+        await subscriber.subscribe()
+        await channels.publish(("update", b"back"))
+        assert await receive(subscriber, 1) == [(b"back", b"update")]
+        await channels.close()
+
+    async def test_a_server_that_does_not_answer_is_a_loss(self, own: Server) -> None:
+        subscriber = PubSubSubscriber(
+            Connector(own.url, timeout=0.2), ["update"], max_backlog_bytes=ROOMY, timeout=0.2, observer=Told()
+        )
+        own.freeze()
+        with pytest.raises(SubscriptionLost):
+            await subscriber.subscribe()
+        own.thaw()
+        await subscriber.subscribe()
+        await subscriber.close()
+
+    async def test_a_confirmation_that_does_not_come_is_a_loss(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
+        url = f"redis://127.0.0.1:{proxy.port}?protocol={redis_channels.protocol}"
+        subscriber = PubSubSubscriber(
+            Connector(url, timeout=SOON), ["update"], max_backlog_bytes=ROOMY, timeout=0.1, observer=Told()
+        )
+        proxy.drop_replies(after=b"SUBSCRIBE")
+        with pytest.raises(SubscriptionLost):
+            await subscriber.subscribe()
+        await subscriber.subscribe()
+        await subscriber.close()
+
+    @pytest.mark.parametrize("protocol", [3, 2])
+    @pytest.mark.parametrize("userinfo", [":not-right@", "nobody:right@", "right@", ""])
+    @pytest.mark.parametrize("over_unix_socket", [False, True])
+    async def test_a_login_that_is_turned_down_is_a_refusal(
+        self, start_server: StartServer, server: Server, userinfo: str, protocol: int, *, over_unix_socket: bool
+    ) -> None:
+        protected = start_server(server.kind, "right")
+        url = f"unix://{userinfo}{protected.unix_socket}" if over_unix_socket else ""
+        url = url or f"redis://{userinfo}127.0.0.1:{protected.port}"
+        subscriber = PubSubSubscriber(
+            Connector(f"{url}?protocol={protocol}", timeout=SOON),
+            ["update"],
+            max_backlog_bytes=ROOMY,
+            timeout=SOON,
+            observer=Told(),
+        )
+        with pytest.raises(SubscriptionRefused) as error:
+            await subscriber.subscribe()
+        assert "right" not in str(error.value)
+        await subscriber.close()
+
+    @pytest.mark.parametrize("channels", [["update"], ["upd*"], ["allowed", "upd*"], ["update", "allowed:*"]])
+    @pytest.mark.parametrize("rule", [["-subscribe", "-psubscribe", "allchannels"], ["resetchannels", "&allowed*"]])
+    @pytest.mark.parametrize("protocol", [3, 2])
+    async def test_an_account_that_may_not_subscribe_is_a_refusal(
+        self, server: Server, channels: list[str], rule: list[str], protocol: int
+    ) -> None:
+        server.command("ACL", "SETUSER", "limited", "reset", "on", ">right", "+@all", *rule)
+        url = server.url.replace("://", "://limited:right@")
+        async with AsyncExitStack() as opened:
+            opened.callback(server.command, "ACL", "DELUSER", "limited")
+            subscriber = PubSubSubscriber(
+                Connector(f"{url}?protocol={protocol}", timeout=SOON),
+                channels,
+                max_backlog_bytes=ROOMY,
+                timeout=SOON,
+                observer=Told(),
+            )
+            opened.push_async_callback(subscriber.close)
+            with pytest.raises(SubscriptionRefused, match="NOPERM"):
+                await subscriber.subscribe()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"*0\r\n",
+            b"*1\r\n+subscribe\r\n",
+            b":1\r\n",
+            b"$-1\r\n",
+            b"%1\r\n+a\r\n+b\r\n",
+        ],
+    )
+    async def test_something_else_than_redis_is_a_loss(self, answer: bytes) -> None:
+        async def reply(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer)
+            await asked.wait()
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            ended.set()
+
+        asked, ended = asyncio.Event(), asyncio.Event()
+        async with await asyncio.start_server(reply, "127.0.0.1", 0) as peer:
+            port = peer.sockets[0].getsockname()[1]
+            subscriber = PubSubSubscriber(
+                Connector(f"redis://127.0.0.1:{port}?protocol=2", timeout=SOON),  # it does not ask who is there
+                ["update"],
+                max_backlog_bytes=ROOMY,
+                timeout=SOON,
+                observer=Told(),
+            )
+            with pytest.raises(SubscriptionLost, match="not a reply of the Redis protocol"):
+                await subscriber.subscribe()
+            await subscriber.close()
+            asked.set()
+            await asyncio.wait_for(ended.wait(), SOON)
+
+    async def test_it_speaks_the_protocol_of_the_url(self, redis_channels: OnServer) -> None:
+        await redis_channels.subscriber("update").subscribe()
+        assert [f"resp={redis_channels.protocol}" in client for client in redis_channels.clients()] == [True]
+
+
+class TestReadingAhead:
+    """The socket is read first, up to a bound, whatever the program does."""
+
+    async def test_past_the_bound_it_stops_reading_and_tells(self, redis_channels: OnServer) -> None:
+        bound, size, count = 1_000_000, 10_000, 2000
+        subscriber = redis_channels.subscriber("burst", max_backlog_bytes=bound)
+        await subscriber.subscribe()
+        await redis_channels.publish_burst(count, size)
+        await until(lambda: not any("omem=0" in client for client in redis_channels.clients()))
+        assert bound <= subscriber.backlog_bytes < 2 * bound
+        assert redis_channels.told.events == [BacklogFull(subscriber.backlog_bytes)]
+
+        deliveries = await receive(subscriber, count)
+        assert deliveries == [(b"%-*d" % (size, number), b"burst") for number in range(count)]
+        assert subscriber.backlog_bytes == 0
+
+    async def test_a_burst_that_nobody_receives_for_a_while_is_not_cut_off(self, redis_channels: OnServer) -> None:
+        count, size = 200_000, 200  # more than the 32 MB that the server keeps for a slow subscriber
+        subscriber = redis_channels.subscriber("burst")
+        await subscriber.subscribe()
+        await redis_channels.publish_burst(count, size)
+        await until(lambda: subscriber.backlog_bytes > count * size)
+        deliveries = await receive(subscriber, count)
+        assert [int(payload) for payload, _ in deliveries] == list(range(count))
+        assert redis_channels.told.events == []
+
+    async def test_a_slice_is_short_work(self, redis_channels: OnServer) -> None:
+        subscriber = redis_channels.subscriber("burst")
+        await subscriber.subscribe()
+        await redis_channels.publish_burst(10_000, 200)
+        await until(lambda: subscriber.backlog_bytes > 10_000 * 200)
+        received = 0
+        while received < 10_000:
+            slice_ = await subscriber.receive()
+            assert 0 < len(slice_) <= 500
+            received += len(slice_)

@@ -1,0 +1,144 @@
+"""The log: what a person on call reads, and what never gets into it."""
+
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from adapters.observability.loguru_observer import LoguruObserver, quote
+from application.events import (
+    BacklogFull,
+    DeadLettersFailed,
+    Event,
+    MessageRejected,
+    MessageStale,
+    MessageUnstorable,
+    RecordsPersisted,
+    RecordsValidated,
+    StoreFailed,
+    StoreRecovered,
+    Subscribed,
+    SubscriptionBroken,
+    ValidationFailed,
+)
+from domain.errors import Reason, Rejection
+from entrypoints.logs import set_up_logs
+
+UNDECODABLE = Rejection(Reason.UNDECODABLE, "no JSON")
+MALFORMED = Rejection(Reason.MALFORMED, "no `type`")
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    set_up_logs("DEBUG", "json", stream)
+    yield stream
+    logger.remove()
+
+
+def entries(log: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "message"),
+    [
+        (Subscribed(None), "INFO", "Subscribed"),
+        (Subscribed(1.5), "WARNING", "Gap: messages may have been missed; subscribed again"),
+        (SubscriptionBroken("reset", 0.1), "ERROR", "Not subscribed"),
+        (BacklogFull(7), "ERROR", "Backlog full: reading has stopped for a while"),
+        (MessageRejected(UNDECODABLE, b"{", b"update"), "ERROR", "Message rejected: undecodable"),
+        (MessageRejected(MALFORMED, b"{}", b"update"), "WARNING", "Message rejected: malformed"),
+        (
+            MessageUnstorable(Rejection(Reason.OTHER_REDIS_TYPE, ""), "k"),
+            "ERROR",
+            "Message unstorable: other_redis_type",
+        ),
+        (MessageStale("k"), "WARNING", "Message stale: older than what is stored"),
+        (RecordsPersisted(["k"], 0, 0.1), "DEBUG", "Record persisted"),
+        (RecordsValidated(3), "INFO", "Records validated"),
+        (ValidationFailed("k", b"other"), "ERROR", "Validation failed: the record reads back differently"),
+        (ValidationFailed("k", None), "ERROR", "Validation failed: the record reads back differently"),
+        (StoreFailed("oom", "OOM command", 0.1), "ERROR", "Store failed: oom"),
+        (StoreRecovered(2.0), "WARNING", "Store recovered"),
+        (DeadLettersFailed("reset", 0, 0.1), "ERROR", "Dead letters not written"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else None,
+)
+def test_every_event_has_its_level_and_its_constant_line(
+    log: io.StringIO, event: Event, level: str, message: str
+) -> None:
+    LoguruObserver(logger, names_records=True).notice(event)
+    (entry,) = entries(log)
+    assert (entry["level"], entry["message"]) == (level, message)
+
+
+def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:
+    observer = LoguruObserver(logger, names_records=False)
+    for _ in range(100_000):
+        observer.notice(MessageRejected(MALFORMED, b"{}", b"update"))
+    observer.notice(MessageRejected(UNDECODABLE, b"{", b"update"))
+    observer.summarise()
+    lines = entries(log)
+    assert [entry["message"] for entry in lines] == [
+        *["Message rejected: malformed"] * 5,
+        "Message rejected: undecodable",
+        "Message rejected: malformed (more like it)",
+    ]
+    assert lines[-1]["count"] == 99_995
+    assert lines[-1]["level"] == "WARNING"
+
+
+def test_after_a_summary_the_first_lines_pass_again(log: io.StringIO) -> None:
+    observer = LoguruObserver(logger, names_records=False)
+    for _ in range(2):
+        for _ in range(6):
+            observer.notice(MessageStale("k"))
+        observer.summarise()
+    observer.summarise()
+    assert len(entries(log)) == 2 * (5 + 1)
+
+
+def test_records_are_named_only_on_demand(log: io.StringIO) -> None:
+    LoguruObserver(logger, names_records=False).notice(RecordsPersisted(["k"], 0, 0.1))
+    assert log.getvalue() == ""
+
+
+def test_an_unknown_event_is_a_mistake_of_ours() -> None:
+    with pytest.raises(TypeError, match="unknown event"):
+        LoguruObserver(logger, names_records=False).notice("event")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("plain", "plain"),
+        (b"{braces} are {0} text", "{braces} are {0} text"),
+        ("a\nb\r\t", "a\\nb\\r\\t"),
+        ("\x1b[31mred\x9b", "\\x1b[31mred\\x9b"),
+        (b"\xff\x00", "\\xff\\x00"),
+        ("\u202eright to left", "\\u202eright to left"),
+        ("é😀", "é😀"),
+        ("x" * 200, "x" * 120 + "..."),
+    ],
+)
+def test_foreign_text_is_cut_and_obeyed_by_no_terminal(text: str | bytes, quoted: str) -> None:
+    assert quote(text) == quoted
+
+
+def test_text_lines_hold_the_fields_and_json_lines_are_json(log: io.StringIO) -> None:
+    text = io.StringIO()
+    set_up_logs("INFO", "text", text)
+    LoguruObserver(logger, names_records=False).notice(MessageRejected(MALFORMED, b'{"a":"{x}"}\n', b"update"))
+    (line,) = text.getvalue().splitlines()
+    assert line.endswith(' WARNING Message rejected: malformed detail=no `type` channel=update payload={"a":"{x}"}\\n')
+
+
+def test_other_libraries_are_heard(log: io.StringIO) -> None:
+    import logging
+
+    logging.getLogger("somebody").warning("100%% {sure}")
+    (entry,) = entries(log)
+    assert (entry["level"], entry["message"], entry["logger"]) == ("WARNING", "100%% {sure}", "somebody")
