@@ -98,9 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings_flags() -> argparse.ArgumentParser:
+def _settings_flags() -> _Parser:
     """Every setting as a flag, taken before and after the command; only those given are in the result."""
-    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    parser = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = parser.add_argument_group("settings")
     group.add_argument("--config", type=Path, metavar="PATH", help="a .yaml file, or a config.py with a dict `config`")
     for option in options():

@@ -14,6 +14,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 STORE_SCHEMES = ("redis", "rediss", "unix", "memory")
 REDIS_SCHEMES = (*STORE_SCHEMES, "embedded")
+_NO_SERVER_OF_THE_USER = {
+    "memory": (r"memory://", "must be memory:// and nothing more"),
+    "embedded": (
+        r"embedded://((127\.0\.0\.1|localhost)?:[1-9][0-9]{0,4})?",
+        "must be embedded:// and no more than a port, as in embedded://:7000",
+    ),
+}
 
 
 def mask_url(url: str) -> str:
@@ -42,9 +49,10 @@ def _split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError("must be a well-formed URL: percent-encode signs such as '[' in a password") from None
-    if parts.scheme in ("memory", "embedded"):
-        if url != f"{parts.scheme}://":
-            raise ValueError(f"must be {parts.scheme}:// and nothing more")
+    if parts.scheme in _NO_SERVER_OF_THE_USER:
+        form, problem = _NO_SERVER_OF_THE_USER[parts.scheme]
+        if not re.fullmatch(form, url):
+            raise ValueError(problem)
     elif parts.scheme == "unix":
         if parts.netloc.rpartition("@")[2] or not parts.path.strip("/"):
             raise ValueError("must name a socket's whole path, as in unix:///run/redis.sock")

@@ -356,7 +356,7 @@ class TestErrors:
             ("unix://run/redis.sock", "must name a socket's whole path, as in unix:///run/redis.sock"),
             (f"unix://user:{PASSWORD}@", "must name a socket's whole path, as in unix:///run/redis.sock"),
             (f"memory://{PASSWORD}", "must be memory:// and nothing more"),
-            ("embedded:///data", "must be embedded:// and nothing more"),
+            ("embedded:///data", "must be embedded:// and no more than a port, as in embedded://:7000"),
         ],
     )
     def test_a_wrong_url_is_told_without_any_part_of_it(self, url: object, problem: str) -> None:

@@ -1,0 +1,56 @@
+"""The composition root: every provider can be made, for every backend, and nothing is opened by making it."""
+
+import io
+import sys
+
+import pytest
+from dependency_injector.errors import Error
+from loguru import logger
+
+from application.kv_updater import KVUpdater
+from entrypoints.container import Container
+from entrypoints.settings import load_settings
+
+BACKENDS = [
+    {"redis_url": "memory://"},
+    {"redis_url": "redis://127.0.0.1:1"},
+    {"redis_url": "unix:///nowhere.sock"},
+    {"redis_url": "rediss://127.0.0.1:1", "store_url": "redis://127.0.0.1:2"},
+    {"redis_url": "embedded://:7000"},
+]
+OPTIONS = [
+    {},
+    {"ordering": "arrival", "validate": True, "log_level": "DEBUG"},
+    {"dead_letter_stream": "dead", "key_prefix": "d", "expire_at_valid": True, "allowed_types": "a*"},
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: str(backend["redis_url"]))
+@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "dead letters"])
+def test_every_provider_can_be_made(
+    backend: dict[str, str], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    container = Container(settings=load_settings({**backend, **options}).settings)
+    needs_a_server = {"channel_connector", "store_connector", "commands"} if container.backend() == "memory" else set()
+    made = {name: provider() for name, provider in container.providers.items() if name not in needs_a_server}
+    assert isinstance(made["updater"], KVUpdater)
+    assert made["updater"].tally is made["tally"]
+
+
+def test_what_is_no_settings_is_refused() -> None:
+    container = Container(settings={"redis_url": "memory://"})
+    with pytest.raises(Error, match="is not an instance of"):
+        container.backend()
+
+
+def test_the_observer_writes_to_the_log_that_is_set_up_later() -> None:
+    container = Container(settings=load_settings({"redis_url": "memory://"}).settings)
+    assert container.observer()._logger._core is logger._core
+
+
+def test_what_is_the_service_s_own_is_a_reserved_type() -> None:
+    flags = {"redis_url": "memory://", "dead_letter_stream": "kv:dead", "key_prefix": "kv:"}
+    container = Container(settings=load_settings(flags).settings)
+    verdict = container.validator().accept(b'{"type":"dead","values":{}}', b"update")
+    assert getattr(verdict, "reason", None) == "forbidden_type"

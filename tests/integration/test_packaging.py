@@ -1,0 +1,48 @@
+"""What `pip install .` puts on a machine, and what the locks may hold."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_holds_the_rooms_the_script_and_the_command(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("kv_updater-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
+    assert "kv-updater = entrypoints.cli:main" in entry_points
+    assert "adapters/redis/commit.lua" in names
+    assert {"domain", "application", "adapters", "entrypoints"} == {
+        name.split("/")[0] for name in names if ".dist-info" not in name
+    }
+
+
+def test_locks_are_pinned_by_hash_and_hold_no_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = (ROOT / name).read_text("utf-8").splitlines()
+        requirements = [line for line in lines if not line.startswith(" ")]
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)? \\", line) for line in requirements)
+        assert all(
+            re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines if line.startswith(" ")
+        )
+
+
+def test_the_locks_hold_what_the_project_asks_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["embedded"]
+    lock = (ROOT / "requirements.txt").read_text("utf-8").lower()
+    for requirement in wanted:
+        name = re.split(r"[\[<>=;]", requirement)[0].strip().lower()
+        assert f"\n{name}==" in f"\n{lock}"
