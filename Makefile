@@ -16,7 +16,7 @@ run: $(RUN_READY) ## the main job on an embedded server with sample publishers; 
 	@exec $(BIN)/python -m entrypoints.cli demo $(ARGS)
 
 test: $(DEV_READY) ## all tests, with coverage of the rules and the use case
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo

@@ -161,6 +161,16 @@ async def test_conflation_of_an_unordered_chain_leaves_what_single_messages_woul
     assert conflated.tally.committed == 1 + met_before
 
 
+async def test_what_overwrites_anything_is_written_over_a_known_record_in_one_round() -> None:
+    world = World()
+    await world.persist(message("a", at(9)))
+
+    await world.persist(message("a", None), message("a", at(5)))
+
+    assert world.store.values == {"a": record(at(5))}
+    assert len(world.store.commits) == 2
+
+
 class TestTies:
     """Two messages of one instant: section 5 of the design."""
 
@@ -294,6 +304,17 @@ async def test_a_commit_whose_answer_was_lost_is_unchanged_when_it_is_tried_agai
 
     assert world.store.values == {"a": record(at(1)), "b": record(at(1))}
     assert (world.tally.unchanged, world.tally.committed) == (2, 0)
+
+
+async def test_what_is_unchanged_is_known_from_then_on() -> None:
+    world = World()
+    world.store.values["a"] = record(at(1))
+    await world.persist(message("a", at(1)))
+
+    await world.persist(message("a", at(2)))
+
+    assert world.store.values == {"a": record(at(2))}
+    assert len(world.store.commits) == 2
 
 
 async def test_a_commit_that_executes_late_does_not_bring_an_old_record_back() -> None:
@@ -432,9 +453,8 @@ class TestExpiry:
     async def test_a_message_that_is_expired_when_it_arrives_is_not_stored(self) -> None:
         world = World(rules=EXPIRING)
 
-        await world.persist(message("a", at(1), valid="2026-11-22T20:00:00Z"))
+        world.receive(message("a", at(1), valid="2026-11-22T20:00:00Z"))
 
-        assert world.store.commits == []
         assert (world.tally.expired, world.updater.pending) == (1, 0)
 
     async def test_a_message_that_expires_while_it_is_pending_is_not_stored(self) -> None:
@@ -486,15 +506,16 @@ class TestValidation:
         assert world.observer.of(RecordsValidated) == [RecordsValidated(1)]
         assert world.tally.validation_failures == 1
 
-    async def test_after_a_failure_the_next_message_is_written_over_whatever_is_there(self) -> None:
+    @pytest.mark.parametrize("found", [record(at(0), "[9]"), record(at(0), "[9]")[:-1]])
+    async def test_after_a_failure_the_next_message_is_written_over_what_was_found(self, found: bytes) -> None:
         world = World(validates=True)
-        world.store.meanwhile_reading = lambda: world.store.values.update(a=record(at(1), "[9]")[:-1])
+        world.store.meanwhile_reading = lambda: world.store.values.update(a=found)
         await world.persist(message("a", at(1)))
         world.store.meanwhile_reading = lambda: None
 
-        await world.persist(message("a", at(1), "[2]"))
+        await world.persist(message("a", at(0), "[2]"))
 
-        assert world.store.values == {"a": record(at(1), "[2]")}
+        assert world.store.values == {"a": record(at(0), "[2]")}
         assert world.tally.validation_failures == 1
 
     @pytest.mark.parametrize("updated", [at(2), at(1), None])

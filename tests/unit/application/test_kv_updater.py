@@ -48,7 +48,8 @@ async def running(world: World) -> AsyncIterator[None]:
         await until(lambda: world.subscription.confirmed)
         yield
         await world.updater.stop()
-        await run
+        async with asyncio.timeout(2):
+            await run
     assert world.updater.pending == 0
     world.assert_balanced()
 
@@ -146,6 +147,7 @@ async def test_two_commits_at_once_never_hold_the_same_key_and_count_nothing_twi
     world.store.released.set()
     await asyncio.gather(*commits)
     world.assert_balanced()
+    assert [batch.types for batch in world.store.commits[:2]] == [["a"], ["b"]]
     assert sum(event.unchanged for event in world.observer.of(RecordsPersisted)) == world.tally.unchanged == 2
 
     while world.updater.pending:
@@ -305,6 +307,23 @@ class TestTheEnd:
 
         assert world.store.values == {"a": record(at(1))}
         assert len(await world.letters()) == 1
+
+    async def test_what_is_left_over_by_full_batches_is_committed_too(self) -> None:
+        clock = SimulatedClock()
+        subscriber = ScriptedSubscriber(deliveries(*(message(type_, at(1)) for type_ in "abcde")), ())
+        world = over(subscriber, clock=clock, store=HeldStore(clock), max_batch=2)
+        run = asyncio.create_task(world.updater.run())
+        await until(lambda: world.store.on_their_way)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        world.assert_balanced()
+
+        world.store.released.set()
+        async with asyncio.timeout(2):
+            await run
+
+        assert world.store.values == dict.fromkeys("abcde", record(at(1)))
+        world.assert_balanced()
 
     async def test_with_nothing_read_it_ends_at_once(self) -> None:
         world = World(buries=True)

@@ -145,6 +145,17 @@ def test_a_type_that_was_in_flight_and_is_settled_is_as_new_as_any_other() -> No
     assert not pending.offer(update("a", 2), NOW)
 
 
+def test_a_type_that_came_back_and_is_settled_since_is_as_new_as_any_other() -> None:
+    pending = buffer(update("a", 1), max_keys=1)
+    pending.restore(pending.take(1), NOW)
+    settled = pending.take(1)
+    settled.messages.clear()
+    pending.restore(settled, NOW)
+    pending.offer(update("b", 1), NOW)
+
+    assert not pending.offer(update("a", 2), NOW)
+
+
 def test_what_comes_back_is_pending_again() -> None:
     earlier, other = update("a", 1), update("b", 1)
     pending = buffer(other)

@@ -87,8 +87,11 @@ async def test_after_a_loss_it_subscribes_again_and_goes_on() -> None:
 async def test_a_gap_lasts_from_what_was_heard_last_to_the_confirmation() -> None:
     listening = Listening(FIRST)
     await listening.receive()
+    listening.clock.pass_time(10)
+    listening.subscriber.receiving += [SECOND]
+    await listening.receive()
     listening.clock.pass_time(30)
-    listening.subscriber.receiving += [LOST, SECOND]
+    listening.subscriber.receiving += [LOST, FIRST]
     listening.subscriber.subscribing = [LOST, LOST]
 
     await listening.receive()
