@@ -4,7 +4,7 @@ Expect, write, and where the store held something else let the domain decide aga
 late write, a second updater or a commit whose answer was lost cannot bring an old value back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from application.events import MessageStale, RecordsPersisted, RecordsValidated, ValidationFailed
@@ -24,6 +24,8 @@ _MAX_ROUNDS = 4
 _MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
 _OTHER_REDIS_TYPE = Rejection(Reason.OTHER_REDIS_TYPE, "the key holds another Redis type, which is left alone")
+
+_Written = dict[str, tuple[StoredRecord, datetime | None]]
 
 
 class Committer:
@@ -58,39 +60,47 @@ class Committer:
         Returns whether the store was asked: it is not where all of the batch has expired.
         Raises StoreUnavailable: then what is left may or may not have been written.
         """
-        started = self._clock.monotonic()
         now = self._clock.now()
-        unchanged = 0
-        written: dict[str, StoredRecord] = {}
+        written: _Written = {}
         try:
-            first = writes = self._first_writes(batch, now)
-            for _ in range(_MAX_ROUNDS):
-                if not writes.types:
-                    break
-                refused = await self._store.commit(writes)
-                unchanged += sum(found is Refused.UNCHANGED for found in refused.values())
-                self._settle_written(batch, writes, refused, written)
-                writes = self._settle_refused(batch, writes, refused, now)
+            asked = await self._write(batch, written, now)
+            if self._validates and written:
+                await self._validate(written, now)
         except StoreUnavailable:
             self._known.clear()
             raise
+        return asked
+
+    async def _write(self, batch: Pending, written: _Written, now: datetime) -> bool:
+        started = self._clock.monotonic()
+        unchanged = 0
+        asked = False
+        try:
+            for first in self._first_writes(batch, now):
+                asked, writes = True, first
+                for _ in range(_MAX_ROUNDS):
+                    refused = await self._store.commit(writes)
+                    unchanged += sum(found is Refused.UNCHANGED for found in refused.values())
+                    self._settle_written(batch, writes, refused, written)
+                    writes = self._settle_refused(batch, writes, refused, now)
+                    if not writes.types:
+                        break
         finally:
             if written or unchanged:
                 seconds = self._clock.monotonic() - started
                 self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
-        if self._validates and written:
-            await self._validate(written, dict(zip(first.types, first.expires_at, strict=True)), now)
-        return bool(first.types)
+        return asked
 
-    def _first_writes(self, batch: Pending, now: datetime) -> CommitBatch:
+    def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
+        """The batch as one command, or as a few where it is large."""
         writes = CommitBatch()
         known_record = self._known.get
         supersedes = self._ordering.supersedes
-        expired = []
         size = 0
-        for type_, message in batch.messages.items():
+        for type_, message in list(batch.messages.items()):
             if message.expires_at is not None and message.expires_at <= now:
-                expired.append(type_)
+                del batch.messages[type_]
+                self._tally.expired += 1
                 continue
             known = known_record(type_)
             # What looks stale is sent expecting nothing: the store's answer decides, not our memory of it.
@@ -102,26 +112,24 @@ class Committer:
             writes.add(type_, expected, record, message.expires_at)
             size += len(record.text)
             if size > _MAX_COMMIT_BYTES:
-                break
-        for type_ in expired:
-            del batch.messages[type_]
-        self._tally.expired += len(expired)
-        return writes
+                yield writes
+                writes, size = CommitBatch(), 0
+        if writes.types:
+            yield writes
 
     def _settle_written(
         self,
         batch: Pending,
         writes: CommitBatch,
         refused: Mapping[int, bytes | Refused],
-        written: dict[str, StoredRecord],
+        written: _Written,
     ) -> None:
         remember = self._known.remember
         settle = batch.messages.pop
         for index, (type_, record) in enumerate(zip(writes.types, writes.records, strict=True)):
             if index not in refused:
-                settle(type_)
                 remember(type_, record)
-                written[type_] = record
+                written[type_] = (record, settle(type_).expires_at)
         self._tally.committed += len(writes.types) - len(refused)
 
     def _settle_refused(
@@ -161,19 +169,12 @@ class Committer:
         decide = self._ordering.supersedes if known is None else self._ordering.outranks
         return unconditional or decide(message.instant, stored.instant, now)
 
-    async def _validate(
-        self, written: Mapping[str, StoredRecord], expires_at: Mapping[str, datetime | None], now: datetime
-    ) -> None:
+    async def _validate(self, written: _Written, now: datetime) -> None:
         """Read back. A record that a newer one has replaced meanwhile, or that has expired, is right too."""
-        try:
-            found = await self._store.read(list(written))
-        except StoreUnavailable:
-            self._known.clear()
-            raise
+        found = await self._store.read(list(written))
         failures = 0
-        for (type_, record), text in zip(written.items(), found, strict=True):
-            end = expires_at[type_]
-            if text == record.text or (text is None and end is not None and end <= self._clock.now()):
+        for (type_, (record, expires_at)), text in zip(written.items(), found, strict=True):
+            if text == record.text or (text is None and expires_at is not None and expires_at <= self._clock.now()):
                 continue
             stored = self._read_record(text or b"")
             if stored is not None and self._ordering.supersedes(stored.instant, record.instant, now):

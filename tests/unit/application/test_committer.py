@@ -555,3 +555,18 @@ class TestValidation:
         assert (world.tally.committed, world.updater.pending) == (1, 0)
         assert world.observer.of(RecordsPersisted) == [RecordsPersisted(["a"], unchanged=0, seconds=0.0)]
         assert world.observer.of(RecordsValidated) == []
+
+
+async def test_large_cold_records_have_their_turn_however_much_hot_ones_come() -> None:
+    world = World()
+    large = '["' + "x" * 900_000 + '"]'
+    cold = [message(f"cold{number}", at(1), large) for number in range(12)]
+    hot = [message(f"hot{number}", at(1), large) for number in range(6)]
+    world.receive(*cold)
+    world.store.meanwhile = lambda: world.receive(*hot)
+
+    await world.updater.persist_data()
+
+    assert {f"cold{number}" for number in range(12)} <= set(world.store.values)
+    assert all(len(commit.types) <= 5 for commit in world.store.commits)
+    world.assert_balanced()
