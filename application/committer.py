@@ -7,10 +7,11 @@ late write, a second updater or a commit whose answer was lost cannot bring an o
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-from application.events import MessageStale, RecordsPersisted, RecordsValidated, ValidationFailed
+from application.events import MessageStale, RecordsPersisted
 from application.known_records import KnownRecords
 from application.pending_updates import Pending
 from application.ports import Clock, CommitBatch, KeyValueStore, Observer, Refused, StoreUnavailable
+from application.read_back import ReadBack, Written
 from application.refusals import Refusals
 from application.tally import Tally
 from domain.errors import Reason, Rejection
@@ -25,11 +26,9 @@ _MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
 _OTHER_REDIS_TYPE = Rejection(Reason.OTHER_REDIS_TYPE, "the key holds another Redis type, which is left alone")
 
-_Written = dict[str, tuple[StoredRecord, datetime | None]]
-
 
 class Committer:
-    """`read_record` is the domain's reading of a stored text (None: not a record)."""
+    """`read_record` is the domain's reading of a stored text (None: not a record); without `read_back` nothing is."""
 
     def __init__(
         self,
@@ -42,7 +41,7 @@ class Committer:
         clock: Clock,
         observer: Observer,
         tally: Tally,
-        validates: bool,
+        read_back: ReadBack | None,
     ) -> None:
         self._store = store
         self._ordering = ordering
@@ -52,7 +51,7 @@ class Committer:
         self._clock = clock
         self._observer = observer
         self._tally = tally
-        self._validates = validates
+        self._read_back = read_back
 
     async def commit(self, batch: Pending) -> bool:
         """Settle the batch, message by message; what is left in it is to be tried again.
@@ -61,17 +60,17 @@ class Committer:
         Raises StoreUnavailable: then what is left may or may not have been written.
         """
         now = self._clock.now()
-        written: _Written = {}
+        written: Written = {}
         try:
             asked = await self._write(batch, written, now)
-            if self._validates and written:
-                await self._validate(written, now)
+            if self._read_back is not None and written:
+                await self._read_back.validate(written, now)
         except StoreUnavailable:
             self._known.clear()
             raise
         return asked
 
-    async def _write(self, batch: Pending, written: _Written, now: datetime) -> bool:
+    async def _write(self, batch: Pending, written: Written, now: datetime) -> bool:
         started = self._clock.monotonic()
         unchanged = 0
         asked = False
@@ -122,7 +121,7 @@ class Committer:
         batch: Pending,
         writes: CommitBatch,
         refused: Mapping[int, bytes | Refused],
-        written: _Written,
+        written: Written,
     ) -> None:
         remember = self._known.remember
         settle = batch.messages.pop
@@ -168,20 +167,3 @@ class Committer:
         # Over what we knew somebody else has written: then, and only then, a tie is not ours to win.
         decide = self._ordering.supersedes if known is None else self._ordering.outranks
         return unconditional or decide(message.instant, stored.instant, now)
-
-    async def _validate(self, written: _Written, now: datetime) -> None:
-        """Read back. A record that a newer one has replaced meanwhile, or that has expired, is right too."""
-        found = await self._store.read(list(written))
-        failures = 0
-        for (type_, (record, expires_at)), text in zip(written.items(), found, strict=True):
-            if text == record.text or (text is None and expires_at is not None and expires_at <= self._clock.now()):
-                continue
-            stored = self._read_record(text or b"")
-            if stored is not None and self._ordering.supersedes(stored.instant, record.instant, now):
-                self._known.remember(type_, stored)
-                continue
-            failures += 1
-            self._known.forget(type_)
-            self._observer.notice(ValidationFailed(type_, text))
-        self._tally.validation_failures += failures
-        self._observer.notice(RecordsValidated(len(written) - failures))

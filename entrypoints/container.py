@@ -28,6 +28,7 @@ from application.dead_letter_queue import DeadLetterQueue
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
+from application.read_back import ReadBack
 from application.refusals import Refusals
 from application.subscription import Subscription
 from application.tally import Tally
@@ -156,17 +157,33 @@ class Container(containers.DeclarativeContainer):
     refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue)
     pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys)
     subscription = providers.Singleton(Subscription, subscriber, backoff, clock, observer, tally)
+    known_records = providers.Singleton(KnownRecords, _KNOWN_RECORDS_BYTES)
+    record_reader = providers.Callable(_record_reader, instants)
+    read_back = providers.Selector(
+        providers.Callable(lambda settings: "on" if settings.validate_commits else "off", settings),
+        on=providers.Singleton(
+            ReadBack,
+            store=store,
+            ordering=ordering,
+            read_record=record_reader,
+            known=known_records,
+            clock=clock,
+            observer=observer,
+            tally=tally,
+        ),
+        off=providers.Object(None),
+    )
     committer = providers.Singleton(
         Committer,
         store=store,
         ordering=ordering,
-        read_record=providers.Callable(_record_reader, instants),
-        known=providers.Factory(KnownRecords, _KNOWN_RECORDS_BYTES),
+        read_record=record_reader,
+        known=known_records,
+        read_back=read_back,
         refusals=refusals,
         clock=clock,
         observer=observer,
         tally=tally,
-        validates=_given.validate_commits,
     )
     updater = providers.Singleton(
         KVUpdater,

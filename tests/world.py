@@ -19,6 +19,7 @@ from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
 from application.ports import CommitBatch, DeadLetter, Delivery, Refused, StoreUnavailable
+from application.read_back import ReadBack
 from application.refusals import Refusals
 from application.subscription import Subscription
 from application.tally import Tally
@@ -227,17 +228,17 @@ class World:
         self.known = KnownRecords(self.known_bytes)
         self.subscriber = self.subscriber or MemorySubscriber(self.channels, ["update"])
         self.subscription = Subscription(self.subscriber, self._backoff(), self.clock, self.observer, self.tally)
-        self.committer = Committer(
-            store=self.store,
-            ordering=self.ordering,
-            read_record=lambda text: read_record(text, self.instants),
-            known=self.known,
-            refusals=refusals,
-            clock=self.clock,
-            observer=self.observer,
-            tally=self.tally,
-            validates=self.validates,
-        )
+        shared: Any = {
+            "store": self.store,
+            "ordering": self.ordering,
+            "read_record": lambda text: read_record(text, self.instants),
+            "known": self.known,
+            "clock": self.clock,
+            "observer": self.observer,
+            "tally": self.tally,
+        }
+        read_back = ReadBack(**shared) if self.validates else None
+        self.committer = Committer(**shared, read_back=read_back, refusals=refusals)
         self.updater = KVUpdater(
             subscription=self.subscription,
             validator=Validator(self.rules, self.instants),
