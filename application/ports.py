@@ -118,7 +118,7 @@ class KeyValueStore(Protocol):
 class MessagePublisher(Protocol):
     """The publishers' side of a channel."""
 
-    async def publish(self, channel: str, payload: bytes) -> int:
+    async def publish(self, channel: str | bytes, payload: bytes) -> int:
         """How many subscribers it was delivered to. Raises StoreUnavailable."""
         ...
 

@@ -27,45 +27,54 @@ _US_CLOCK = re.compile(
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
 _parse_iso = datetime.fromisoformat
-_decode_string = msgspec.json.Decoder(str).decode
-_decode_time = msgspec.json.Decoder(str | int | float).decode
+_decode_time = msgspec.json.Decoder(str | int | float | None).decode
+
+Time = str | int | float | None
+"""What `updated` and `valid` may be."""
 
 
-def is_rfc_3339(text: str) -> bool:
-    """Whether a member's JSON text has the shape of an RFC 3339 date-time (section 5.6)."""
-    try:
-        # Decoded, for some publishers write `+` as an escape.
-        return _RFC_3339.fullmatch(_decode_string(text)) is not None
-    except msgspec.DecodeError:
-        return False
+def is_rfc_3339(value: str) -> bool:
+    """Whether a text has the shape of an RFC 3339 date-time (section 5.6)."""
+    return _RFC_3339.fullmatch(value) is not None
 
 
 class InstantReader:
-    """Turns the JSON text of an `updated` or `valid` member into an aware UTC datetime, or None."""
+    """Turns an `updated` or `valid` member into an aware UTC datetime, or None."""
 
     def __init__(self, formats: Sequence[str] = ()) -> None:
         self._formats = tuple(formats)
-        self._remembered = lru_cache(maxsize=4096)(self._read_unusual)
+        self._remembered = lru_cache(maxsize=4096)(self._of_unusual)
+
+    def of(self, value: Time) -> datetime | None:
+        """The member's value."""
+        if value.__class__ is str:
+            if value[4:5] == "-" and "\0" not in value:
+                # The straight way of the common form, 2026-11-22T20:28:41Z.
+                try:
+                    instant = _parse_iso(value)
+                    return instant if instant.tzinfo is UTC else _utc(instant)
+                except (ValueError, OverflowError):
+                    pass
+            if len(value) > _LONGEST:
+                return None
+        return self._remembered(value)
 
     def read(self, text: str) -> datetime | None:
         """`text` is the member as it stands in the message: quoted string, number or `null`."""
-        if text[5:6] == "-":
-            # The straight way of the common form, "2026-11-22T20:28:41Z".
-            try:
-                instant = _parse_iso(text[1:-1])
-                return instant if instant.tzinfo is UTC else _utc(instant)
-            except (ValueError, OverflowError):
-                pass
-        return self._remembered(text) if len(text) <= _LONGEST else None
-
-    def _read_unusual(self, text: str) -> datetime | None:
         try:
-            value = _decode_time(text)
+            return self.of(_decode_time(text))
+        except msgspec.DecodeError:
+            return None
+
+    def _of_unusual(self, value: Time) -> datetime | None:
+        try:
+            if value is None:
+                return None
             if isinstance(value, str):
                 return self._read_string(value)
             unit = "milliseconds" if abs(value) >= _FIRST_MILLISECONDS else "seconds"
             return _EPOCH + timedelta(**{unit: value})
-        except (ValueError, OverflowError, msgspec.DecodeError):
+        except (ValueError, OverflowError):
             return None
 
     def _read_string(self, value: str) -> datetime | None:

@@ -19,20 +19,9 @@ class StoredRecord(msgspec.Struct, gc=False, frozen=True):
     @classmethod
     def of(cls, message: UpdateMessage) -> Self:
         """The exact projection of one accepted message."""
-        return cls(
-            b"".join(
-                (
-                    b'{"updated":',
-                    message.updated,
-                    b',"valid":',
-                    message.valid,
-                    b',"values":',
-                    message.values,
-                    b"}",
-                )
-            ),
-            message.instant,
-        )
+        texts = message.texts()
+        members = (b'{"updated":', texts.updated, b',"valid":', texts.valid, b',"values":', texts.values, b"}")
+        return cls(b"".join(members), message.instant)
 
 
 class _Members(msgspec.Struct, gc=False):

@@ -4,22 +4,39 @@ from datetime import datetime
 
 import msgspec
 
+from domain.json_text import decode_with_lone_surrogates
+
 NULL = msgspec.Raw(b"null")
 
 
-class UpdateMessage(msgspec.Struct, gc=False):
-    """An accepted message. The members keep their JSON text, byte for byte.
+class MemberTexts(msgspec.Struct, gc=False):
+    """The members as they stand in the payload, byte for byte."""
 
-    `payload` and `channel` are how it came, should it become a dead letter. `instant` orders it (None:
-    unordered); `expires_at` is set only where records expire.
-    It holds no cycles, so the collector need not know it: there may be a million of them.
+    values: msgspec.Raw
+    updated: msgspec.Raw = NULL
+    valid: msgspec.Raw = NULL
+
+
+_decode_texts = msgspec.json.Decoder(MemberTexts).decode
+
+
+class UpdateMessage(msgspec.Struct, gc=False):
+    """An accepted message: its payload, and what was read in it to judge it.
+
+    `channel` is where it came from, should it become a dead letter. `instant` orders it (None: unordered);
+    `expires_at` is set only where records expire. It holds no cycles, so the collector need not know it: there may
+    be a million of them.
     """
 
     type: str
-    updated: msgspec.Raw
-    valid: msgspec.Raw
-    values: msgspec.Raw
     payload: bytes
     channel: bytes
     instant: datetime | None = None
     expires_at: datetime | None = None
+
+    def texts(self) -> MemberTexts:
+        """The members of the record. Read again: most messages are conflated away before anybody asks."""
+        try:
+            return _decode_texts(self.payload)
+        except msgspec.DecodeError:
+            return decode_with_lone_surrogates(self.payload, MemberTexts)

@@ -13,7 +13,7 @@ from datetime import timedelta
 import msgspec
 
 from domain.errors import Reason, Rejection
-from domain.instants import InstantReader, is_rfc_3339
+from domain.instants import InstantReader, Time, is_rfc_3339
 from domain.json_text import decode_with_lone_surrogates
 from domain.update_message import NULL, UpdateMessage
 
@@ -21,8 +21,7 @@ _MAX_TYPE_BYTES = 512
 _SHORT_TYPE = _MAX_TYPE_BYTES // 4  # characters: whatever they are, they fit
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OPENS_VALUES = b"{["
-_OPENS_UPDATED = '"-0123456789n'
-_OPENS_VALID = _OPENS_UPDATED.encode()
+_OPENS_TIME = b'"-0123456789n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,19 @@ class ValidationRules:
 class _Members(msgspec.Struct, gc=False):
     type: str
     values: msgspec.Raw
+    updated: Time = None
+    valid: Time = None
+
+
+class _RawMembers(msgspec.Struct, gc=False):
+    type: str
+    values: msgspec.Raw
     updated: msgspec.Raw = NULL
     valid: msgspec.Raw = NULL
 
 
 _decode = msgspec.json.Decoder(_Members).decode
+_decode_time = msgspec.json.Decoder(Time).decode
 
 
 class Validator:
@@ -53,7 +60,7 @@ class Validator:
     def __init__(self, rules: ValidationRules, instants: InstantReader) -> None:
         self._rules = rules
         self._max_bytes = rules.max_message_bytes
-        self._read_instant = instants.read
+        self._instant_of = instants.of
         self._allowed = (
             re.compile("|".join(map(fnmatch.translate, rules.allowed_types))) if rules.allowed_types else None
         )
@@ -81,33 +88,21 @@ class Validator:
             return Rejection(Reason.MALFORMED, detail)
         if memoryview(members.values)[0] not in _OPENS_VALUES:
             return Rejection(Reason.MALFORMED, "`values` is neither an object nor an array")
-        updated = str(members.updated, "utf-8")
-        if updated[0] not in _OPENS_UPDATED or memoryview(members.valid)[0] not in _OPENS_VALID:
-            return Rejection(Reason.MALFORMED, "`updated` or `valid` is neither string, number nor null")
         if self._forbids and self._is_forbidden(type_):
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
-        message = UpdateMessage(
-            type_,
-            members.updated,
-            members.valid,
-            members.values,
-            payload,
-            channel,
-            self._read_instant(updated),
-        )
-        return self._check_times(message, updated) if self._checks_times else message
+        message = UpdateMessage(type_, payload, channel, self._instant_of(members.updated))
+        return self._check_times(message, members) if self._checks_times else message
 
     def _is_forbidden(self, type_: str) -> bool:
         return type_ in self._reserved or (self._allowed is not None and not self._allowed.match(type_))
 
-    def _check_times(self, message: UpdateMessage, updated: str) -> UpdateMessage | Rejection:
-        valid = str(message.valid, "utf-8")
-        valid_instant = self._read_instant(valid)
+    def _check_times(self, message: UpdateMessage, members: _Members) -> UpdateMessage | Rejection:
+        valid_instant = self._instant_of(members.valid)
         if self._rules.strict_timestamps:
-            times = (("updated", updated, message.instant), ("valid", valid, valid_instant))
-            for name, text, instant in times:
-                if instant is None or not is_rfc_3339(text):
+            times = (("updated", members.updated, message.instant), ("valid", members.valid, valid_instant))
+            for name, value, instant in times:
+                if instant is None or not isinstance(value, str) or not is_rfc_3339(value):
                     return Rejection(Reason.BAD_TIMESTAMP, f"`{name}` is not an RFC 3339 time")
         if self._rules.expire_at_valid and valid_instant is not None:
             try:
@@ -120,7 +115,8 @@ class Validator:
 def _read_again(payload: bytes) -> _Members | Rejection:
     # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all.
     try:
-        return decode_with_lone_surrogates(payload, _Members)
+        raw = decode_with_lone_surrogates(payload, _RawMembers)
+        return _Members(raw.type, raw.values, _time(raw.updated), _time(raw.valid))
     except msgspec.ValidationError as error:
         return Rejection(Reason.MALFORMED, str(error))
     except UnicodeDecodeError as error:
@@ -137,3 +133,14 @@ def _why_no_type(type_: str) -> str | None:
     if _CONTROL.search(type_):
         return "`type` has a control character"
     return None
+
+
+def _time(text: msgspec.Raw) -> Time:
+    """Raises msgspec.ValidationError for what may not be a time; what may, but cannot be read, is unordered."""
+    if memoryview(text)[0] not in _OPENS_TIME:
+        raise msgspec.ValidationError("`updated` or `valid` is neither string, number nor null")
+    try:
+        value: Time = _decode_time(text)
+    except msgspec.DecodeError:
+        return None
+    return value

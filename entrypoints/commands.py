@@ -36,15 +36,22 @@ async def publish(
     text = _checked(values if values is not None else await asyncio.to_thread(_read, file))
     async with opened(container):
         publisher, clock = container.publisher(), container.clock()
-        while True:
-            now = clock.now()
-            times = {"updated": now.isoformat(), "valid": (now + timedelta(seconds=valid_for)).isoformat()}
-            head = json.dumps({"type": type_, **times}, ensure_ascii=False)
-            receivers = await publisher.publish(channel, f'{head[:-1]}, "values": {text}}}'.encode())
-            print(f"{type_}: received by {receivers} on {channel}", flush=True)
+        exit_code = 1
+        try:
+            while True:
+                now = clock.now()
+                times = {"updated": now.isoformat(), "valid": (now + timedelta(seconds=valid_for)).isoformat()}
+                head = json.dumps({"type": type_, **times}, ensure_ascii=False)
+                receivers = await publisher.publish(channel, f'{head[:-1]}, "values": {text}}}'.encode())
+                print(f"{type_}: received by {receivers} on {channel}", flush=True)
+                exit_code = 0 if receivers else 1
+                if every is None:
+                    return exit_code
+                await clock.sleep(every)
+        except asyncio.CancelledError:
             if every is None:
-                return 0 if receivers else 1
-            await clock.sleep(every)
+                raise
+            return exit_code  # Ctrl-C is how this ends
 
 
 async def get(settings: Settings, types: Sequence[str], *, as_json: bool) -> int:
@@ -52,13 +59,18 @@ async def get(settings: Settings, types: Sequence[str], *, as_json: bool) -> int
     container = container_with_a_server(settings)
     async with opened(container):
         records = await container.store().read(types)
+    exit_code = 0
     for type_, record in zip(types, records, strict=True):
         if record is None:
-            print(f"kv-updater: no string is stored under {type_}", file=sys.stderr)
+            problem = f"no string is stored under {type_}"
+        elif as_json and not _is_object(record):
+            problem = f"what is stored under {type_} is no record"
         else:
-            text = record.decode(errors="backslashreplace")
-            print(_line(type_, record) if as_json else text)
-    return 1 if None in records else 0
+            print(_line(type_, record) if as_json else record.decode(errors="backslashreplace"))
+            continue
+        exit_code = 1
+        print(f"kv-updater: {problem}", file=sys.stderr)
+    return exit_code
 
 
 def show_settings(loaded: Loaded, *, as_json: bool) -> int:
@@ -95,6 +107,14 @@ def _checked(text: str) -> str:
     if not isinstance(values, dict | list):
         raise SettingsError("the values are neither a JSON object nor an array")
     return text.strip()
+
+
+def _is_object(text: bytes) -> bool:
+    """Whether `_line` can put a member before those of the text."""
+    try:
+        return text.startswith(b"{") and bool(json.loads(text))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _line(type_: str, record: bytes) -> str:

@@ -48,7 +48,7 @@ async def _replay(container: Container) -> int:
     replayed = stayed = 0
     async for id_, letter in _all(container):
         whole = letter.size == len(letter.payload)
-        if whole and await publisher.publish(letter.channel.decode(), letter.payload):
+        if whole and await publisher.publish(letter.channel, letter.payload):
             await letters.remove([id_])
             replayed += 1
         else:
@@ -69,11 +69,13 @@ async def _purge(container: Container) -> int:
 async def _all(container: Container) -> AsyncIterator[tuple[str, DeadLetter]]:
     """Those that are there now: what a replay adds at the end is for the next time."""
     letters = container.dead_letters()
+    last = ""
+    while page := await letters.read(last, _PAGE):
+        last = page[-1][0]
     after = ""
-    now = container.clock().now()
     while page := await letters.read(after, _PAGE):
         for id_, letter in page:
-            if letter.time > now:
-                return
-            yield id_, letter
             after = id_
+            yield id_, letter
+            if id_ == last:
+                return

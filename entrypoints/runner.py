@@ -60,7 +60,6 @@ async def run_service(container: Container, *companions: Companion) -> int:
         finally:
             for task in beside:
                 task.cancel()
-            container.observer().summarise()
 
 
 async def _summarise_the_log(container: Container) -> None:
@@ -93,6 +92,7 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         await asyncio.wait((running, giving_up), timeout=settings.shutdown_timeout, return_when=asyncio.FIRST_COMPLETED)
         giving_up.cancel()
     stopping.cancel()
+    container.observer().summarise()
     if not running.done():
         running.cancel()
         await asyncio.wait((running,))

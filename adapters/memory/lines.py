@@ -27,8 +27,10 @@ class LinesSubscriber:
         return 0
 
     async def subscribe(self) -> None:
-        # A regular file is always ready, and an event loop refuses to watch one.
-        if not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
+        # A regular file or /dev/null is always ready, and an event loop refuses to watch one.
+        descriptor = self._stream.fileno()
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor):
             self._reader = reader = asyncio.StreamReader()
             self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(reader), self._stream

@@ -1,6 +1,7 @@
 """The MessageSubscriber and MessagePublisher ports in memory."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -13,9 +14,10 @@ class MemoryChannels:
     def __init__(self) -> None:
         self.subscribers: list[MemorySubscriber] = []
 
-    async def publish(self, channel: str, payload: bytes) -> int:
+    async def publish(self, channel: str | bytes, payload: bytes) -> int:
         """As Redis does, a subscriber gets a message once for each of its entries that matches."""
-        return sum(subscriber.take(channel, payload) for subscriber in self.subscribers)
+        name = channel if isinstance(channel, str) else os.fsdecode(channel)
+        return sum(subscriber.take(name, payload) for subscriber in self.subscribers)
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -61,7 +63,7 @@ class MemorySubscriber:
     def take(self, channel: str, payload: bytes) -> int:
         """One message of the server; how often it matched."""
         matches = sum(fnmatchcase(channel, entry) for entry in self._entries)
-        self._waiting += [(payload, channel.encode())] * matches
+        self._waiting += [(payload, os.fsencode(channel))] * matches
         self._changed.set()
         return matches
 

@@ -9,7 +9,7 @@ class RedisPublisher:
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    async def publish(self, channel: str, payload: bytes) -> int:
+    async def publish(self, channel: str | bytes, payload: bytes) -> int:
         receivers: int = await self._commands.call("PUBLISH", channel, payload)
         return receivers
 

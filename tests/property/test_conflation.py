@@ -5,11 +5,10 @@ from functools import reduce
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Raw
 
 from application.pending_updates import PendingUpdates
 from domain.ordering import Newest
-from domain.update_message import NULL, UpdateMessage
+from domain.update_message import UpdateMessage
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 ORDERING = Newest(timedelta(minutes=5))
@@ -21,7 +20,7 @@ STEPS = st.lists(st.one_of(INSTANTS.map(lambda instant: (instant,)), st.just(Non
 
 
 def _message(instant: datetime | None, serial: int) -> UpdateMessage:
-    return UpdateMessage("a", NULL, NULL, Raw(b"[%d]" % serial), b"", b"", instant)
+    return UpdateMessage("a", b"[%d]" % serial, b"", instant)
 
 
 def _apply(stored: UpdateMessage, incoming: UpdateMessage) -> UpdateMessage:

@@ -59,7 +59,7 @@ def assert_projects(message: UpdateMessage, payload: bytes) -> None:
     assert message.type == original["type"]
     assert list(loads(record.text)) == ["updated", "valid", "values"]
     assert loads(record.text) == {name: original.get(name) for name in ("updated", "valid", "values")}
-    assert bytes(message.values) in payload
+    assert bytes(message.texts().values) in payload
     assert read_record(record.text, INSTANTS) == record
 
 
@@ -179,7 +179,7 @@ def test_a_valid_message_is_accepted_and_projected(sent: Sent) -> None:
     message = accept(sent.payload)
     assert isinstance(message, UpdateMessage), message
     assert message.type == sent.type
-    assert bytes(message.values) == sent.values_text
+    assert bytes(message.texts().values) == sent.values_text
     assert_projects(message, sent.payload)
 
 

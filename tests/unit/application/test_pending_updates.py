@@ -2,11 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Raw
-
 from application.pending_updates import Pending, PendingUpdates
 from domain.ordering import Newest
-from domain.update_message import NULL, UpdateMessage
+from domain.update_message import UpdateMessage
 from tests.world import MAX_CLOCK_SKEW
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -16,7 +14,7 @@ FAR_AHEAD = 24 * 3600
 def update(type_: str, seconds: float | None, values: bytes = b"{}") -> UpdateMessage:
     """Updated so many seconds after now; None: unordered."""
     instant = None if seconds is None else NOW + timedelta(seconds=seconds)
-    return UpdateMessage(type_, NULL, NULL, Raw(values), b"", b"", instant)
+    return UpdateMessage(type_, values, b"", instant)
 
 
 def buffer(*updates: UpdateMessage, max_keys: int = 100) -> PendingUpdates:

@@ -5,12 +5,12 @@ import pytest
 from application.events import MessageRejected, MessageUnstorable
 from application.refusals import Refusals
 from domain.errors import Reason, Rejection
-from domain.update_message import NULL, UpdateMessage
+from domain.update_message import UpdateMessage
 from tests.world import World
 
 TOO_LARGE = Rejection(Reason.TOO_LARGE, "9 bytes, at most 8 are taken")
 NO_ROOM = Rejection(Reason.TOO_MANY_KEYS, "no room")
-MESSAGE = UpdateMessage("a", NULL, NULL, NULL, b"as it came", b"update")
+MESSAGE = UpdateMessage("a", b"as it came", b"update")
 
 
 async def refusing(world: World) -> None:

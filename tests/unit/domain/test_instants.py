@@ -210,7 +210,6 @@ class TestAnythingElseIsUnordered:
             pytest.param("99999999999999999999", id="an integer of 20 digits"),
             pytest.param("9" * 128, id="an integer of 128 digits"),
             pytest.param("9" * 5000, id="an integer of 5000 digits"),
-            pytest.param("0." + "1" * 5000, id="a fraction of 5000 digits"),
             pytest.param('"' + "9" * 1_000_000 + '"', id="a megabyte of digits"),
             pytest.param('"' + "x" * 1_000_000 + '"', id="a megabyte of letters"),
             pytest.param('"' + "é" * 500_000 + '"', id="a megabyte that is not ASCII"),
@@ -237,14 +236,12 @@ class TestTheShapeOfRfc3339:
         ],
     )
     def test_is_that_of_the_examples_of_section_5_8(self, text: str) -> None:
-        assert is_rfc_3339(text)
+        assert is_rfc_3339(json.loads(text))
         assert InstantReader().read(text) is not None
 
     @pytest.mark.parametrize(
         "text",
         [
-            "null",
-            "1696161600",
             '"1985-04-12"',
             '"1985-04-12 23:20:50Z"',
             '"1985-04-12T23:20:50"',
@@ -259,4 +256,4 @@ class TestTheShapeOfRfc3339:
         ],
     )
     def test_is_no_other(self, text: str) -> None:
-        assert not is_rfc_3339(text)
+        assert not is_rfc_3339(json.loads(text))

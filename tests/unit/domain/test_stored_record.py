@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from domain.instants import InstantReader
@@ -55,8 +54,7 @@ class TestTheRecordOfAMessage:
             record.text = b""  # type: ignore[misc]
 
     def test_keeps_the_text_of_a_message_made_by_hand(self) -> None:
-        raw = msgspec.Raw
-        message = UpdateMessage("door", raw(b"1"), raw(b"2"), raw(b"[3]"), b"", b"")
+        message = UpdateMessage("door", b'{"type":"door","values":[3],"valid":2,"updated":1}', b"update")
         assert StoredRecord.of(message) == StoredRecord(b'{"updated":1,"valid":2,"values":[3]}', None)
 
 

@@ -1,0 +1,190 @@
+"""The commands beside the service, as people and scripts use them: what they print, and their exit codes."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server
+from tests.service import Publisher, command, started, stored, subscribed, until
+from tests.world import record
+
+COMMANDS = ("run", "demo", "publish", "get", "config", "dead-letters")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One kind will do: no command is about the server."""
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture
+def listener(server: Server, redis_url: str) -> Iterator[Publisher]:
+    """Hears what is published on `update`."""
+    with Publisher(server.port) as connection:
+        connection.subscribe("update")
+        yield connection
+
+
+def run(url: str, directory: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return command(*arguments, directory=directory, env={"KV_UPDATER_REDIS_URL": url}, stdin=stdin)
+
+
+class TestPublish:
+    VALUES = '{"straße": [1.0, 1e3, 12345678901234567890]}'
+
+    def test_the_values_go_out_as_they_were_written_with_times_that_order(
+        self, redis_url: str, listener: Publisher, tmp_path: Path
+    ) -> None:
+        done = run(redis_url, tmp_path, "publish", "a:b", "--values", self.VALUES, "--valid-for", "1h")
+
+        assert (done.returncode, done.stdout, done.stderr) == (0, "a:b: received by 1 on update\n", "")
+        payload = listener.reply()[2].decode()
+        assert payload.endswith(f', "values": {self.VALUES}}}')
+        message = json.loads(payload)
+        assert list(message) == ["type", "updated", "valid", "values"]
+        assert message["type"] == "a:b"
+        assert message["updated"] < message["valid"]
+
+    def test_the_values_may_come_from_a_file_or_from_standard_input(
+        self, redis_url: str, listener: Publisher, tmp_path: Path
+    ) -> None:
+        (tmp_path / "values.json").write_text(f"\n{self.VALUES}\n", "utf-8")
+        from_file = run(redis_url, tmp_path, "publish", "key", "--file", "values.json")
+        from_input = run(redis_url, tmp_path, "publish", "key", "--file", "-", stdin=f"{self.VALUES}\n")
+
+        assert (from_file.returncode, from_input.returncode) == (0, 0)
+        for _ in range(2):
+            assert listener.reply()[2].decode().endswith(f', "values": {self.VALUES}}}')
+
+    def test_what_nobody_received_is_exit_code_1(self, redis_url: str, tmp_path: Path) -> None:
+        done = run(redis_url, tmp_path, "publish", "key", "--values", "[]", "--channel", "silence")
+
+        assert (done.returncode, done.stdout) == (1, "key: received by 0 on silence\n")
+
+    def test_a_file_that_is_not_there_is_one_line(self, redis_url: str, tmp_path: Path) -> None:
+        done = run(redis_url, tmp_path, "publish", "key", "--file", "missing.json")
+
+        assert done.returncode != 0
+        assert "missing.json" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    def test_it_goes_to_the_first_channel_that_is_no_pattern(
+        self, redis_url: str, listener: Publisher, tmp_path: Path
+    ) -> None:
+        done = run(redis_url, tmp_path, "publish", "key", "--values", "{}", "--channel", "a*, update, other")
+
+        assert done.stdout == "key: received by 1 on update\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_again_and_again_until_a_signal_ends_it_quietly(
+        self, redis_url: str, listener: Publisher, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        every = ("publish", "key", "--values", "{}", "--every", "20ms", "--redis-url", redis_url)
+        with started(*every, directory=tmp_path) as publishing:
+            updated = [json.loads(listener.reply()[2])["updated"] for _ in range(3)]
+            until(lambda: publishing.output.count("\n") >= 3)
+            exit_code = publishing.ends(number)
+
+            assert exit_code == (0 if number == signal.SIGINT else -signal.SIGTERM)
+            assert publishing.raw_log == b""
+            assert set(publishing.output.splitlines()) == {"key: received by 1 on update"}
+            assert updated == sorted(set(updated))
+
+    def test_what_is_published_is_what_get_prints(self, server: Server, redis_url: str, tmp_path: Path) -> None:
+        with subscribed(redis_url, directory=tmp_path) as service:
+            assert run(redis_url, tmp_path, "publish", "key", "--values", self.VALUES).returncode == 0
+            assert service.stops()["committed"] == 1
+        got = run(redis_url, tmp_path, "get", "key")
+
+        assert got.stdout == f"{stored(server)['key'].decode()}\n"
+        assert self.VALUES in got.stdout
+
+
+class TestGet:
+    def test_it_prints_the_records_in_the_order_of_the_question(
+        self, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        texts = {type_: record(values=f'["{type_}", "東", 1.0]') for type_ in ("b", "a")}
+        for type_, text in texts.items():
+            server.command("SET", type_, text)
+        done = run(redis_url, tmp_path, "get", "b", "a")
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.encode() == texts["b"] + b"\n" + texts["a"] + b"\n"
+
+    def test_one_that_is_missing_is_exit_code_1_and_the_others_are_printed(
+        self, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        server.command("SET", "a", record())
+        server.command("RPUSH", "list", "x")
+        done = run(redis_url, tmp_path, "get", "a", "list", "missing")
+
+        assert done.returncode == 1
+        assert done.stdout.encode() == record() + b"\n"
+        assert done.stderr.splitlines() == [
+            "kv-updater: no string is stored under list",
+            "kv-updater: no string is stored under missing",
+        ]
+
+    def test_as_json_each_line_is_an_update_message(self, server: Server, redis_url: str, tmp_path: Path) -> None:
+        server.command("SET", "kv:a\"'東", record("2023-10-01T12:00:00Z", "[1.0]"))
+        done = run(redis_url, tmp_path, "get", "a\"'東", "--json", "--key-prefix", "kv:")
+
+        assert json.loads(done.stdout) == {
+            "type": "a\"'東",
+            "updated": "2023-10-01T12:00:00Z",
+            "valid": None,
+            "values": [1.0],
+        }
+        assert '"values":[1.0]}' in done.stdout
+
+    @pytest.mark.parametrize("text", ["plain", "[1]", "{}", b"\xff{}", "{", ""])
+    def test_as_json_what_is_no_record_of_ours_is_exit_code_1_and_no_broken_line(
+        self, server: Server, redis_url: str, tmp_path: Path, text: str | bytes
+    ) -> None:
+        server.command("SET", "foreign", text)
+        server.command("SET", "ours", record())
+        done = run(redis_url, tmp_path, "get", "foreign", "ours", "--json")
+
+        assert done.returncode == 1
+        assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["ours"]
+        assert done.stderr == "kv-updater: what is stored under foreign is no record\n"
+
+
+class TestConfig:
+    def test_every_setting_is_a_line_with_its_value_and_its_origin(self, tmp_path: Path) -> None:
+        (tmp_path / "config.yaml").write_text("channel: [a, b*]\nmax_batch: 5\n", "utf-8")
+        env = {"KV_UPDATER_VALIDATE": "true", "KV_UPDATER_MAX_BATCH": "6"}
+        arguments = ("config", "--config", "config.yaml", "--max-batch", "7")
+        text = command(*arguments, directory=tmp_path, env=env)
+        as_json = json.loads(command(*arguments, "--json", directory=tmp_path, env=env).stdout)
+
+        assert (text.returncode, text.stderr) == (0, "")
+        lines = {line.split()[0]: line for line in text.stdout.splitlines()}
+        assert list(lines) == list(as_json)
+        assert re.fullmatch(r'channel +\["a", "b\*"\] +file config.yaml', lines["channel"])
+        assert as_json["channel"] == {"value": ["a", "b*"], "origin": "file config.yaml"}
+        assert as_json["validate"] == {"value": True, "origin": "environment KV_UPDATER_VALIDATE"}
+        assert as_json["max_batch"] == {"value": 7, "origin": "flag"}
+        assert as_json["ordering"] == {"value": "newest", "origin": "default"}
+        assert as_json["persisted_channel"] == {"value": None, "origin": "default"}
+
+
+class TestHelp:
+    @pytest.mark.parametrize("name", ["", *COMMANDS])
+    def test_help_names_every_setting_and_is_exit_code_0(self, tmp_path: Path, name: str) -> None:
+        done = command(*([name] if name else []), "--help", directory=tmp_path)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"usage: kv-updater{' ' if name else ''}{name}")
+        settings = json.loads(command("config", "--json", directory=tmp_path).stdout)
+        flags = {f"--{key.replace('_', '-')}" for key in settings}
+        assert flags <= set(re.findall(r"--[a-z-]+", done.stdout))
+        if not name:
+            assert all(re.search(rf"^ +{each} ", done.stdout, re.MULTILINE) for each in COMMANDS)

@@ -1,0 +1,109 @@
+"""A commit that the network delivers long after its client gave up finds a newer record, and leaves it there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+
+from adapters.redis.commands import Argument, Commands
+from entrypoints.container import Container
+from entrypoints.runner import opened
+from entrypoints.settings import Settings
+from tests.proxy import TcpProxy
+from tests.servers import Server
+from tests.service import DEADLINE, stored
+from tests.world import message, record
+
+TIMEOUT = 0.3  # seconds until the client gives a commit up
+LATE = 1.0  # seconds by which the network delays it
+
+
+class CountingCommands(Commands):
+    """Knows how many of its calls were answered."""
+
+    answered = 0
+
+    async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        replies = await super().calls(*commands)
+        self.answered += 1
+        return replies
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def updater_behind(proxy: TcpProxy, url: str, ordering: str) -> AsyncIterator[Container]:
+    """The service as it is wired, but for its patience; only its writes go through the proxy."""
+    settings = Settings(redis_url=url, store_url=f"redis://127.0.0.1:{proxy.port}", ordering=ordering)
+    container = Container(settings=settings)
+    container.commands.override(providers.Singleton(CountingCommands, container.store_connector, timeout=TIMEOUT))
+    async with opened(container):
+        updater = container.updater()
+        running = asyncio.create_task(updater.run())
+        try:
+            await until(lambda: container.subscription().confirmed)
+            yield container
+            await updater.stop()
+            async with asyncio.timeout(DEADLINE):
+                await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    assert updater.pending == 0
+    assert updater.tally.received == updater.tally.settled
+
+
+def commits(server: Server) -> int:
+    """How many commits the server has executed."""
+    stats = server.command("INFO", "commandstats").decode()
+    calls = [line.partition("calls=")[2] for line in stats.splitlines() if line.startswith("cmdstat_evalsha:")]
+    return int(calls[0].partition(",")[0]) if calls else 0
+
+
+@pytest.mark.parametrize(
+    ("ordering", "old", "new"),
+    [
+        ("newest", "2023-10-01T12:00:01Z", "2023-10-01T12:00:02Z"),
+        ("newest", "2023-10-01T12:00:01Z", "2023-10-01T12:00:01Z"),
+        ("newest", "some time", "some other time"),
+        ("arrival", "2023-10-01T12:00:02Z", "2023-10-01T12:00:01Z"),
+    ],
+    ids=["a newer one", "a tie", "no readable time", "by arrival"],
+)
+async def test_a_late_commit_does_not_overwrite_what_came_after_it(
+    server: Server, redis_url: str, ordering: str, old: str, new: str
+) -> None:
+    async with TcpProxy("127.0.0.1", server.port) as proxy, updater_behind(proxy, redis_url, ordering) as container:
+        publisher, tally = container.publisher(), container.tally()
+
+        async def publish(type_: str, updated: str, values: str) -> None:
+            assert await publisher.publish("update", message(type_, updated, values)) == 1
+
+        # The script is loaded now, and one of the two keys is known.
+        await publish("known", "2023-10-01T12:00:00Z", '["first"]')
+        await until(lambda: tally.committed == 1)
+        server.command("CONFIG", "RESETSTAT")
+        in_time = container.commands()
+        in_time.answered = 0
+
+        proxy.requests.delay = LATE
+        await publish("known", old, '["old"]')
+        await publish("unseen", old, '["old"]')
+        await until(lambda: tally.store_errors["timeout"] > 0)
+        proxy.requests.delay = 0
+        await publish("known", new, '["new"]')
+        await publish("unseen", new, '["new"]')
+
+        newest = {"known": record(new, '["new"]'), "unseen": record(new, '["new"]')}
+        await until(lambda: stored(server) == newest and container.updater().pending == 0)
+        await until(lambda: commits(server) > in_time.answered)
+        assert stored(server) == newest
+    assert tally.received == 5
+    assert stored(server) == newest
