@@ -24,7 +24,12 @@ _MAX_ROUNDS = 4
 # One commit is one command: it must not block the server for long.
 _MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
-_OTHER_REDIS_TYPE = Rejection(Reason.OTHER_REDIS_TYPE, "the key holds another Redis type, which is left alone")
+_UNSTORABLE = {
+    Refused.OTHER_REDIS_TYPE: Rejection(
+        Reason.OTHER_REDIS_TYPE, "the key holds another Redis type, which is left alone"
+    ),
+    Refused.NOT_PERMITTED: Rejection(Reason.NOT_PERMITTED, "the account may not use this key"),
+}
 
 
 class Committer:
@@ -52,6 +57,8 @@ class Committer:
         self._observer = observer
         self._tally = tally
         self._read_back = read_back
+        # Hashes of records whose commit was not answered: it may still be executed, and is not another writer's.
+        self._unanswered: dict[str, set[int]] = {}
 
     async def commit(self, batch: Pending) -> bool:
         """Settle the batch, message by message; what is left in it is to be tried again.
@@ -60,35 +67,43 @@ class Committer:
         Raises StoreUnavailable: then what is left may or may not have been written.
         """
         now = self._clock.now()
-        written: Written = {}
+        asked = False
         try:
-            asked = await self._write(batch, written, now)
-            if self._read_back is not None and written:
-                await self._read_back.validate(written, now)
+            for writes in self._first_writes(batch, now):
+                asked = True
+                written = await self._write(batch, writes, now)
+                if self._read_back is not None and written:
+                    await self._read_back.validate(written, now)
         except StoreUnavailable:
             self._known.clear()
             raise
         return asked
 
-    async def _write(self, batch: Pending, written: Written, now: datetime) -> bool:
+    async def _write(self, batch: Pending, writes: CommitBatch, now: datetime) -> Written:
         started = self._clock.monotonic()
         unchanged = 0
-        asked = False
+        written: Written = {}
         try:
-            for first in self._first_writes(batch, now):
-                asked, writes = True, first
-                for _ in range(_MAX_ROUNDS):
-                    refused = await self._store.commit(writes)
-                    unchanged += sum(found is Refused.UNCHANGED for found in refused.values())
-                    self._settle_written(batch, writes, refused, written)
-                    writes = self._settle_refused(batch, writes, refused, now)
-                    if not writes.types:
-                        break
+            for _ in range(_MAX_ROUNDS):
+                refused = await self._commit(writes)
+                unchanged += sum(found is Refused.UNCHANGED for found in refused.values())
+                self._settle_written(batch, writes, refused, written)
+                writes = self._settle_refused(batch, writes, refused, now)
+                if not writes.types:
+                    break
         finally:
             if written or unchanged:
                 seconds = self._clock.monotonic() - started
                 self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
-        return asked
+        return written
+
+    async def _commit(self, writes: CommitBatch) -> Mapping[int, bytes | Refused]:
+        try:
+            return await self._store.commit(writes)
+        except StoreUnavailable:
+            for type_, record in zip(writes.types, writes.records, strict=True):
+                self._unanswered.setdefault(type_, set()).add(hash(record.text))
+            raise
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
         """The batch as one command, or as a few where it is large."""
@@ -109,7 +124,7 @@ class Committer:
                 expected = b""
             record = StoredRecord.of(message)
             writes.add(type_, expected, record, message.expires_at)
-            size += len(record.text)
+            size += len(record.text) + len(expected)
             if size > _MAX_COMMIT_BYTES:
                 yield writes
                 writes, size = CommitBatch(), 0
@@ -125,10 +140,13 @@ class Committer:
     ) -> None:
         remember = self._known.remember
         settle = batch.messages.pop
+        unanswered = self._unanswered
         for index, (type_, record) in enumerate(zip(writes.types, writes.records, strict=True)):
             if index not in refused:
                 remember(type_, record)
                 written[type_] = (record, settle(type_).expires_at)
+                if unanswered:
+                    unanswered.pop(type_, None)
         self._tally.committed += len(writes.types) - len(refused)
 
     def _settle_refused(
@@ -146,12 +164,15 @@ class Committer:
                     continue
                 self._tally.stale += 1
                 self._observer.notice(MessageStale(type_))
+            elif found is Refused.NOT_ASKED:
+                continue
             elif found is Refused.UNCHANGED:
                 self._tally.unchanged += 1
                 self._known.remember(type_, record)
             else:
                 self._known.forget(type_)
-                self._refusals.unstorable(message, _OTHER_REDIS_TYPE)
+                self._refusals.unstorable(message, _UNSTORABLE[found])
+            self._unanswered.pop(type_, None)
             del batch.messages[type_]
         return again
 
@@ -165,5 +186,6 @@ class Committer:
             return True
         self._known.remember(message.type, stored)
         # Over what we knew somebody else has written: then, and only then, a tie is not ours to win.
-        decide = self._ordering.supersedes if known is None else self._ordering.outranks
+        ours = known is None or hash(found) in self._unanswered.get(message.type, ())
+        decide = self._ordering.supersedes if ours else self._ordering.outranks
         return unconditional or decide(message.instant, stored.instant, now)

@@ -7,9 +7,12 @@ from application.backoff import Backoff
 from application.events import DeadLettersFailed
 from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
 from application.tally import Tally
+from application.waiting import pause
 from domain.errors import Rejection
 
 _MAX_BATCH = 100
+# The key holds another Redis type, or is not ours to write: to keep the letters would only delay the end.
+_FINAL = frozenset({"wrongtype", "noperm"})
 # Payloads may be large: waiting letters are bounded by bytes as well as by number.
 _MAX_BYTES = 64 * 1024 * 1024
 
@@ -38,7 +41,7 @@ class DeadLetterQueue:
         self._waiting: deque[DeadLetter] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
-        self._ended = False
+        self._ended = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -54,12 +57,12 @@ class DeadLetterQueue:
 
     def end(self) -> None:
         """No more will be added: `run` returns when all are written."""
-        self._ended = True
+        self._ended.set()
         self._changed.set()
 
     async def run(self) -> None:
         """Write what is added, until the end."""
-        while self._waiting or not self._ended:
+        while self._waiting or not self._ended.is_set():
             if not self._waiting:
                 self._changed.clear()
                 await self._changed.wait()
@@ -69,16 +72,20 @@ class DeadLetterQueue:
             except StoreUnavailable as error:
                 delay = self._backoff.next()
                 self._observer.notice(DeadLettersFailed(str(error), self._tally.dead_letters_dropped, delay))
-                await self._clock.sleep(delay)
+                await pause(self._clock, delay, self._ended)
             else:
                 self._backoff.reset()
 
     async def write(self) -> None:
-        """Write some of those that wait. Raises StoreUnavailable; they then wait on."""
+        """Write some of those that wait. Raises StoreUnavailable; they wait on, unless no other try can help."""
         batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
         try:
             await self._dead_letters.add(batch)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreUnavailable) and error.kind in _FINAL:
+                self._bytes -= sum(len(letter.payload) for letter in batch)
+                self._tally.dead_letters_dropped += len(batch)
+                raise
             self._waiting.extendleft(reversed(batch))
             self._trim()
             raise

@@ -17,9 +17,13 @@ from application.ports import Clock, Delivery, Observer, StoreUnavailable
 from application.refusals import Refusals
 from application.subscription import Subscription
 from application.tally import Tally
+from application.waiting import pause
 from domain.errors import Reason, Rejection
 from domain.validation import Validator
 
+# Messages accepted between two looks at the clock, and seconds until the socket has its turn.
+_SLICE = 32
+_LONGEST_SLICE = 0.0005
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
@@ -63,7 +67,7 @@ class KVUpdater:
         self._in_flight: list[Pending] = []
         self._failing_since: float | None = None
         self._changed = asyncio.Event()
-        self._ended = False
+        self._ended = asyncio.Event()
 
     @property
     def pending(self) -> int:
@@ -84,14 +88,22 @@ class KVUpdater:
             if self._dead_letter_queue is not None:
                 tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
             while deliveries := await self._subscription.receive():
-                self.receive(deliveries)
-                # The socket is read between slices, however much is waiting to be parsed.
-                await asyncio.sleep(0)
-            self._ended = True
+                await self._receive_in_slices(deliveries)
+            self._ended.set()
             self._changed.set()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None:
                 self._dead_letter_queue.end()
+
+    async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
+        # The socket is read between slices, however long the messages in them take.
+        started = self._clock.monotonic()
+        for start in range(0, len(deliveries), _SLICE):
+            self.receive(deliveries[start : start + _SLICE])
+            if self._clock.monotonic() - started > _LONGEST_SLICE:
+                await asyncio.sleep(0)
+                started = self._clock.monotonic()
+        await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
@@ -145,7 +157,7 @@ class KVUpdater:
                 self.tally.store_errors[error.kind] += 1
                 delay = self._backoff.next()
                 self._observer.notice(StoreFailed(error.kind, str(error), delay))
-                await self._clock.sleep(delay)
+                await pause(self._clock, delay, self._ended)
             else:
                 if answered and self._failing_since is not None:
                     self._backoff.reset()
@@ -155,7 +167,7 @@ class KVUpdater:
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""
         while len(self._pending) < max(at_least, 1 + sum(map(len, self._in_flight))):
-            if self._ended and not self._in_flight:
+            if self._ended.is_set() and not self._in_flight:
                 return False
             self._changed.clear()
             await self._changed.wait()

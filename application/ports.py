@@ -93,6 +93,8 @@ class Refused(Enum):
 
     UNCHANGED = "the store already holds this record"
     OTHER_REDIS_TYPE = "the key holds another Redis type"
+    NOT_PERMITTED = "the account may not use this key"
+    NOT_ASKED = "the answer was full before the turn of this one: to be tried again"
 
 
 class KeyValueStore(Protocol):

@@ -1,8 +1,7 @@
 """Keeps one subscription alive: subscribes, notices the loss, comes back, and says how long nothing was heard."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from application.backoff import Backoff
 from application.events import Subscribed, SubscriptionBroken
@@ -15,6 +14,7 @@ from application.ports import (
     SubscriptionRefused,
 )
 from application.tally import Tally
+from application.waiting import unless
 
 
 class Subscription:
@@ -51,7 +51,7 @@ class Subscription:
             if not self._confirmed:
                 if self._stopping.is_set():
                     return ()
-                await self._unless_stopping(self._subscribe())
+                await unless(self._stopping, self._subscribe())
                 continue
             try:
                 deliveries = await self._subscriber.receive()
@@ -98,17 +98,4 @@ class Subscription:
             return
         delay = self._backoff.next()
         self._observer.notice(SubscriptionBroken(str(error), delay))
-        await self._unless_stopping(self._clock.sleep(delay))
-
-    async def _unless_stopping(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work, but drop it as soon as we are asked to stop."""
-        doing = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((doing, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if doing.done():
-                doing.result()
-        finally:
-            for task in (doing, stopped):
-                task.cancel()
-            await asyncio.gather(doing, stopped, return_exceptions=True)
+        await unless(self._stopping, self._clock.sleep(delay))

@@ -15,6 +15,7 @@ class Reason(StrEnum):
 
     # Accepted, but unstorable.
     OTHER_REDIS_TYPE = "other_redis_type"
+    NOT_PERMITTED = "not_permitted"
     TOO_MANY_KEYS = "too_many_keys"
 
 

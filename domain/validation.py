@@ -62,7 +62,10 @@ class Validator:
         self._max_bytes = rules.max_message_bytes
         self._instant_of = instants.of
         self._allowed = (
-            re.compile("|".join(map(fnmatch.translate, rules.allowed_types))) if rules.allowed_types else None
+            # Redis negates a set of characters with `^`, fnmatch with `!`.
+            re.compile("|".join(fnmatch.translate(glob.replace("[^", "[!")) for glob in rules.allowed_types))
+            if rules.allowed_types
+            else None
         )
         self._reserved = frozenset(rules.reserved_types)
         self._forbids = bool(rules.allowed_types or rules.reserved_types)

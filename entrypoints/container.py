@@ -72,6 +72,11 @@ def _rules(settings: Settings) -> ValidationRules:
     )
 
 
+def _max_record_bytes(settings: Settings) -> int:
+    # The members' names, and a null for each time that a message leaves out.
+    return settings.max_message_bytes + len('{"updated":null,"valid":null,"values":}')
+
+
 def _ordering(settings: Settings) -> Ordering:
     return Arrival() if settings.ordering == "arrival" else Newest(timedelta(seconds=settings.max_clock_skew))
 
@@ -124,7 +129,11 @@ class Container(containers.DeclarativeContainer):
         backend,
         memory=providers.Singleton(MemoryStore, clock),
         redis=providers.Singleton(
-            RedisStore, commands, key_prefix=_given.key_prefix, persisted_channel=_given.persisted_channel
+            RedisStore,
+            commands,
+            key_prefix=_given.key_prefix,
+            persisted_channel=_given.persisted_channel,
+            max_record_bytes=providers.Callable(_max_record_bytes, settings),
         ),
     )
     publisher = providers.Selector(

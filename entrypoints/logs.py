@@ -30,9 +30,20 @@ def set_up_logs(level: str, form: str, stream: TextIO | None = None) -> "Logger"
 
 
 def _as_text(record: Any) -> str:
-    fields = "".join(f" {name}={value}" for name, value in record["extra"].items() if value is not None)
-    line = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS} {record['level'].name:<7} {record['message']}{fields}"
+    fields = "".join(f" {name}={_plain(value)}" for name, value in record["extra"].items() if value is not None)
+    line = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS} {record['level'].name:<7} {_escaped(record['message'])}{fields}"
     return f"{line}\n{_traceback(record)}" if _shows_traceback(record) else line
+
+
+def _plain(value: object) -> str:
+    """A field's value: in quotes where it could be taken for more than one field."""
+    text = _escaped(str(value))
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(' ="') else text
+
+
+def _escaped(text: str) -> str:
+    # Libraries' messages come unescaped: no line of theirs may look like one of ours.
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _as_json(record: Any) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from application.kv_updater import KVUpdater
 from application.ports import SubscriptionRefused
 from entrypoints.container import Container
 from entrypoints.settings import mask_url
@@ -84,19 +83,23 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
     gc.freeze()
     running = asyncio.create_task(updater.run(), name="updater")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if not running.done():
-        logger.info("KV-Updater stops: committing what was read")
-        await updater.stop()
-        giving_up = asyncio.create_task(stop_at_once.wait(), name="stop at once")
-        await asyncio.wait((running, giving_up), timeout=settings.shutdown_timeout, return_when=asyncio.FIRST_COMPLETED)
-        giving_up.cancel()
-    stopping.cancel()
-    container.observer().summarise()
-    if not running.done():
-        running.cancel()
+    giving_up = asyncio.create_task(stop_at_once.wait(), name="stop at once")
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            logger.info("KV-Updater stops: committing what was read")
+            await updater.stop()
+            await asyncio.wait(
+                (running, giving_up), timeout=settings.shutdown_timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+        finished = running.done()
+    finally:
+        for task in (running, stopping, giving_up):
+            task.cancel()
         await asyncio.wait((running,))
-        _with_totals(updater).error("KV-Updater stopped before all was committed")
+        container.observer().summarise()
+    if not finished:
+        _with_totals(container).error("KV-Updater stopped before its end was reached")
         return 1
     try:
         await running
@@ -104,16 +107,15 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         refused, others = group.split(SubscriptionRefused)
         if others is not None:
             raise others from None
-        logger.bind(detail=str(refused.exceptions[0]) if refused else None).error(
-            "The server does not let us subscribe"
-        )
+        detail = str(refused.exceptions[0]) if refused else None
+        logger.bind(detail=detail).error("The server does not let us subscribe")
         return 1
-    _with_totals(updater).info("KV-Updater stopped")
+    _with_totals(container).info("KV-Updater stopped")
     return 0
 
 
-def _with_totals(updater: KVUpdater) -> "Logger":
-    tally = updater.tally
+def _with_totals(container: Container) -> "Logger":
+    updater, tally, queue = container.updater(), container.tally(), container.dead_letter_queue()
     return logger.bind(
         pending=updater.pending,
         received=tally.received,
@@ -124,4 +126,6 @@ def _with_totals(updater: KVUpdater) -> "Logger":
         expired=tally.expired,
         rejected=tally.rejected.total(),
         unstorable=tally.unstorable.total(),
+        dead_letters=tally.dead_letters,
+        dead_letters_lost=tally.dead_letters_dropped + (0 if queue is None else len(queue)),
     )

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     """Seconds a stored record may be dated ahead of the clock and still win."""
     max_message_bytes: Annotated[Bytes, Field(le=512 << 20)] = 1 << 20
     """Bytes of the longest message that is accepted."""
-    max_backlog_bytes: Bytes = 256 << 20
+    max_backlog_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 256 << 20
     """Bytes received and not yet parsed, at most."""
     max_pending_keys: Count = 1_000_000
     """Number of keys accepted and not yet committed, at most."""

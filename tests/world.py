@@ -191,13 +191,14 @@ class UnreliableDeadLetters(MemoryDeadLetters):
     def __init__(self) -> None:
         super().__init__(maxlen=1_000_000)
         self.failures = 0
+        self.kind = "oom"
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         self.meanwhile()
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailable("oom", "OOM command not allowed")
+            raise StoreUnavailable(self.kind, "OOM command not allowed")
         await super().add(letters)
 
 

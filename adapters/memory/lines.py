@@ -12,15 +12,19 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class LinesSubscriber:
-    """Ends with the stream, or when it is told to. A line's channel is `channel`; empty lines are skipped."""
+    """Ends with the stream, or when it is told to; what the stream still holds is then left in it.
+
+    A line's channel is `channel`; empty lines are skipped.
+    """
 
     def __init__(self, stream: BinaryIO, channel: str) -> None:
         self._stream = stream
         self._channel = channel.encode()
         self._reader: asyncio.StreamReader | None = None
         self._transport: asyncio.BaseTransport | None = None
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._ended = False
+        self._reading: asyncio.Future[bytes] | None = None
 
     @property
     def backlog_bytes(self) -> int:
@@ -40,17 +44,21 @@ class LinesSubscriber:
         deliveries: list[Delivery] = []
         while not deliveries and not self._ended:
             chunk = await self._read()
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            first, newline, behind = chunk.partition(b"\n")
+            self._rest.append(first)
+            lines = []
+            if newline or not chunk:
+                *lines, rest = [b"".join(self._rest), *behind.split(b"\n")]
+                self._rest = [rest]
             if not chunk:
                 self._ended = True
-                lines.append(self._rest)
             deliveries = [(line, self._channel) for line in map(bytes.strip, lines) if line]
         return deliveries
 
     async def unsubscribe(self) -> None:
         self._ended = True
-        if self._reader is not None:
-            self._reader.feed_eof()
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def close(self) -> None:
         if self._transport is not None:
@@ -59,4 +67,10 @@ class LinesSubscriber:
     async def _read(self) -> bytes:
         if self._reader is None:
             return self._stream.read(_CHUNK_BYTES)
-        return await self._reader.read(_CHUNK_BYTES)
+        self._reading = asyncio.ensure_future(self._reader.read(_CHUNK_BYTES))
+        try:
+            return await self._reading
+        except asyncio.CancelledError:
+            if not self._ended:
+                raise
+            return b""

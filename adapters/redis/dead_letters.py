@@ -1,12 +1,15 @@
 """The DeadLetters port on a capped Redis stream."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import hiredis
 
 from adapters.redis.commands import Commands
 from application.ports import DeadLetter, StoreUnavailable
+
+_FIELDS = {b"payload", b"size", b"reason", b"error", b"channel", b"time"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RedisDeadLetters:
@@ -45,6 +48,9 @@ class RedisDeadLetters:
 
 def _letter(fields: Sequence[bytes]) -> DeadLetter:
     named = dict(zip(fields[::2], fields[1::2], strict=True))
+    if not named.keys() >= _FIELDS:
+        # Somebody else's: shown as what it is, never replayed.
+        return DeadLetter(repr(named).encode(), -1, "foreign", "not written by this service", b"", _EPOCH)
     return DeadLetter(
         payload=named[b"payload"],
         size=int(named[b"size"]),

@@ -69,7 +69,7 @@ class Drain(Socket):
                 self._offset = 0
             self.bytes -= length
             yield chunk, offset, length
-        if self._paused and self.bytes < self._max_bytes // 2:
+        if self._paused and self.bytes <= self._max_bytes // 2:
             self._paused = False
             self.transport.resume_reading()
 

@@ -43,7 +43,7 @@ class PubSubSubscriber:
         self._unconfirmed = 0
         self._early: list[Delivery] = []
         self._failure: Exception | None = None
-        self._ended = False
+        self._ending = self._ended = False
 
     @property
     def backlog_bytes(self) -> int:
@@ -52,9 +52,8 @@ class PubSubSubscriber:
     async def subscribe(self) -> None:
         await self.close()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
-        self._early = []
         self._failure = None
-        self._ended = False
+        self._ending = self._ended = False
         self._unconfirmed = sum(len(entries) for _, entries in self._entries)
         try:
             self._drain = await self._connector.connect(
@@ -78,6 +77,7 @@ class PubSubSubscriber:
         return deliveries
 
     async def unsubscribe(self) -> None:
+        self._ending = True
         self._send("UNSUBSCRIBE")
 
     async def close(self) -> None:
@@ -121,6 +121,8 @@ class PubSubSubscriber:
         if kind in (b"subscribe", b"psubscribe"):
             self._unconfirmed -= 1
         elif kind in (b"unsubscribe", b"punsubscribe"):
+            if not self._ending:
+                raise ValueError("unsubscribed by the server")
             self._ended = subscriptions == 0
 
 

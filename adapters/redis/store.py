@@ -11,35 +11,63 @@ from application.ports import CommitBatch, Refused, StoreUnavailable
 
 _SCRIPT = files("adapters.redis").joinpath("commit.lua").read_bytes()
 _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
-_REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE}
+_REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE, 3: Refused.NOT_ASKED}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class RedisStore:
-    """Keeps the record of a type under `key_prefix` + type; publishes each written one on `persisted_channel`."""
+    """Keeps the record of a type under `key_prefix` + type; publishes each written one on `persisted_channel`.
 
-    def __init__(self, commands: Commands, *, key_prefix: str = "", persisted_channel: str | None = None) -> None:
+    A string longer than `max_record_bytes` is nobody's record and counts as absent.
+    """
+
+    def __init__(
+        self,
+        commands: Commands,
+        *,
+        key_prefix: str = "",
+        persisted_channel: str | None = None,
+        max_record_bytes: int = 512 * 1024 * 1024,
+    ) -> None:
         self._commands = commands
         self._key_prefix = key_prefix
-        self._header = (persisted_channel or "", len(key_prefix.encode()))
+        self._header = (persisted_channel or "", len(key_prefix.encode()), max_record_bytes)
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
-        keys = self._keys(batch.types)
-        arguments: list[Argument] = [len(keys), *keys, *self._header, *batch.expected]
-        arguments += [record.text for record in batch.records]
-        if any(batch.expires_at):
-            arguments += ["" if at is None else (at - _EPOCH) // _MILLISECOND for at in batch.expires_at]
-        reply = await self._evaluate(arguments)
-        return {index - 1: _REFUSED.get(found, found) for index, found in zip(reply[::2], reply[1::2], strict=True)}
+        return await self._commit_range(batch, 0, len(batch.types))
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
-        texts: list[bytes | None] = await self._commands.call("MGET", *self._keys(types)) if types else []
+        if not types:
+            return []
+        texts: list[bytes | None] = await self._commands.call("MGET", *self._keys(types))
         return texts
 
     async def close(self) -> None:
         await self._commands.close()
+
+    async def _commit_range(self, batch: CommitBatch, start: int, end: int) -> dict[int, bytes | Refused]:
+        keys = self._keys(batch.types[start:end])
+        arguments: list[Argument] = [len(keys), *keys, *self._header, *batch.expected[start:end]]
+        arguments += [record.text for record in batch.records[start:end]]
+        expires_at = batch.expires_at[start:end]
+        if any(expires_at):
+            arguments += ["" if at is None else (at - _EPOCH) // _MILLISECOND for at in expires_at]
+        try:
+            reply = await self._evaluate(arguments)
+        except StoreUnavailable as error:
+            if not _denies_a_key(error):
+                raise
+            if end - start == 1:
+                return {start: Refused.NOT_PERMITTED}
+            # One forbidden key fails the whole command: halve it until that one stands alone.
+            middle = (start + end) // 2
+            refused = await self._commit_range(batch, start, middle)
+            return refused | await self._commit_range(batch, middle, end)
+        return {
+            start + index - 1: _REFUSED.get(found, found) for index, found in zip(reply[::2], reply[1::2], strict=True)
+        }
 
     def _keys(self, types: Sequence[str]) -> Sequence[str]:
         prefix = self._key_prefix
@@ -54,3 +82,9 @@ class RedisStore:
             # EVAL keeps the script too, so the next call is an EVALSHA again.
             reply = await self._commands.call("EVAL", _SCRIPT, *arguments)
         return reply
+
+
+def _denies_a_key(error: StoreUnavailable) -> bool:
+    # Redis 7 and Valkey: "No permissions to access a key"; Redis 6: "... to access one of the keys used as
+    # arguments". A command or a channel that is denied has other words, and fails for every key.
+    return error.kind == "noperm" and "access" in str(error) and "key" in str(error)

@@ -237,3 +237,13 @@ async def test_a_lost_connection_is_one_error_however_many_letters_were_on_their
     await asyncio.sleep(0)  # the loop lets go of what woke this test
     gc.collect()  # what nobody has heard is complained about when it is thrown away
     assert left_unheard == []
+
+
+async def test_an_entry_of_somebody_else_is_shown_as_such(own: Server) -> None:
+    own.command("XADD", "dead", "*", "hello", "world")
+    letters = RedisDeadLetters(Commands(Connector(own.url, timeout=5), timeout=5), "dead", maxlen=10)
+    [(id_, letter)] = await letters.read("", 10)
+    assert letter.reason == "foreign"
+    assert letter.size != len(letter.payload)
+    assert await letters.remove([id_]) == 1
+    await letters.close()

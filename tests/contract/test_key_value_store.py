@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -145,11 +146,9 @@ class OnServer:
         await until(lambda: self.now() >= instant)
 
 
-def store_on(
-    url: str, *, timeout: float = SOON, key_prefix: str = "", persisted_channel: str | None = None
-) -> RedisStore:
+def store_on(url: str, *, timeout: float = SOON, **options: Any) -> RedisStore:
     commands = Commands(Connector(url, timeout=timeout), timeout=timeout)
-    return RedisStore(commands, key_prefix=key_prefix, persisted_channel=persisted_channel)
+    return RedisStore(commands, **options)
 
 
 @pytest.fixture(scope="module")
@@ -700,12 +699,51 @@ class TestUnavailable:
         assert kind_of(error) == "login"
         assert "not-right" not in str(error.value)
 
-    async def test_a_key_that_the_account_may_not_write(self, open_store: OpenStore, own: Server) -> None:
+    async def test_a_key_that_the_account_may_not_write_fails_alone(self, open_store: OpenStore, own: Server) -> None:
         own.command("ACL", "SETUSER", "updater", "on", ">right", "+@all", "~kv:*")
-        store = open_store(own.url.replace("://", "://updater:right@"), key_prefix="other:")
+        store = open_store(own.url.replace("://", "://updater:right@"))
+        writes = [(f"kv:{number}", b"", ONE) for number in range(20)]
+        writes[3:3] = [("other", b"", ONE)]
+        writes[15:15] = [("else", b"", ONE)]
+        assert await commit(store, *writes) == {3: Refused.NOT_PERMITTED, 15: Refused.NOT_PERMITTED}
+        assert own.command("DBSIZE") == 20
+
+    async def test_a_command_that_the_account_may_not_run_fails_all(self, open_store: OpenStore, own: Server) -> None:
+        own.command("ACL", "SETUSER", "updater", "on", ">right", "+@all", "allkeys", "-evalsha", "-eval")
+        store = open_store(own.url.replace("://", "://updater:right@"))
         with pytest.raises(StoreUnavailable) as error:
-            await commit(store, ("a", b"", ONE))
+            await commit(store, ("a", b"", ONE), ("b", b"", ONE))
         assert kind_of(error) == "noperm"
+
+    async def test_a_notice_that_the_account_may_not_publish_leaves_no_batch_half_written(
+        self, open_store: OpenStore, own: Server
+    ) -> None:
+        own.command("ACL", "SETUSER", "updater", "on", ">right", "+@all", "allkeys", "resetchannels")
+        store = open_store(own.url.replace("://", "://updater:right@"), persisted_channel="told")
+        writes = [(f"k{number}", b"", ONE) for number in range(20)]
+        with pytest.raises(StoreUnavailable):
+            await commit(store, *writes)
+        assert own.command("DBSIZE") == 20
+
+    async def test_an_answer_is_bounded_and_the_rest_is_told_the_next_time(
+        self, open_store: OpenStore, own: Server
+    ) -> None:
+        store = open_store(own.url)
+        found = b"x" * 1_000_000
+        for number in range(20):
+            own.command("SET", f"k{number}", found)
+        answer = await commit(store, *((f"k{number}", b"", ONE) for number in range(20)))
+        told = [index for index, what in answer.items() if what == found]
+        assert 1 <= len(told) <= 5
+        assert len(answer) == 20
+        assert {what for index, what in answer.items() if index not in told} == {Refused.NOT_ASKED}
+
+    async def test_a_string_longer_than_any_record_counts_as_absent(self, open_store: OpenStore, own: Server) -> None:
+        store = open_store(own.url, max_record_bytes=1000)
+        own.command("SET", "long", "x" * 1001)
+        own.command("SET", "short", "x" * 1000)
+        assert await commit(store, ("long", b"", ONE), ("short", b"", ONE)) == {1: b"x" * 1000}
+        assert own.command("GET", "long") == ONE
 
     async def test_an_account_that_may_not_read_overwrites_nothing(self, open_store: OpenStore, own: Server) -> None:
         own.command("ACL", "SETUSER", "updater", "on", ">right", "+@all", "allkeys", "-get")

@@ -133,7 +133,8 @@ def test_text_lines_hold_the_fields_and_json_lines_are_json(log: io.StringIO) ->
     set_up_logs("INFO", "text", text)
     LoguruObserver(logger, names_records=False).notice(MessageRejected(MALFORMED, b'{"a":"{x}"}\n', b"update"))
     (line,) = text.getvalue().splitlines()
-    assert line.endswith(' WARNING Message rejected: malformed detail=no `type` channel=update payload={"a":"{x}"}\\n')
+    fields = r'detail="no `type`" channel=update payload="{\"a\":\"{x}\"}\\n"'
+    assert line.endswith(f" WARNING Message rejected: malformed {fields}")
 
 
 def test_other_libraries_are_heard(log: io.StringIO) -> None:
@@ -142,3 +143,15 @@ def test_other_libraries_are_heard(log: io.StringIO) -> None:
     logging.getLogger("somebody").warning("100%% {sure}")
     (entry,) = entries(log)
     assert (entry["level"], entry["message"], entry["logger"]) == ("WARNING", "100%% {sure}", "somebody")
+
+
+def test_no_text_of_others_can_forge_a_line_or_a_field(log: io.StringIO) -> None:
+    import logging
+
+    text = io.StringIO()
+    set_up_logs("INFO", "text", text)
+    logging.getLogger("somebody").warning("harmless\n2026-11-22 ERROR forged\x1b[2J")
+    LoguruObserver(logger, names_records=False).notice(MessageStale("x channel=admin"))
+    library, ours = text.getvalue().splitlines()
+    assert r"harmless\n2026-11-22 ERROR forged\x1b[2J" in library
+    assert ours.endswith('type="x channel=admin"')

@@ -209,7 +209,7 @@ class TestValues:
 
     @pytest.mark.parametrize(
         ("given", "size"),
-        [(7, 7), ("7", 7), ("64KiB", 65_536), ("1.5 MiB", 1_572_864), ("1GiB", 1_073_741_824)],
+        [(70_000, 70_000), ("70000", 70_000), ("64KiB", 65_536), ("1.5 MiB", 1_572_864), ("1GiB", 1_073_741_824)],
     )
     def test_sizes_become_bytes(self, given: object, size: int) -> None:
         assert load_settings({"max_backlog_bytes": given}).settings.max_backlog_bytes == size

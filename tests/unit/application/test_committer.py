@@ -1,12 +1,13 @@
 """Compare-and-set: which message becomes the record, whoever else writes and whatever answer is lost."""
 
 import asyncio
+from collections.abc import Mapping
 from itertools import count
 
 import pytest
 
 from application.events import MessageStale, MessageUnstorable, RecordsPersisted, RecordsValidated, ValidationFailed
-from application.ports import StoreUnavailable
+from application.ports import CommitBatch, Refused, StoreUnavailable
 from domain.errors import Reason
 from domain.ordering import Arrival
 from domain.validation import ValidationRules
@@ -569,4 +570,61 @@ async def test_large_cold_records_have_their_turn_however_much_hot_ones_come() -
 
     assert {f"cold{number}" for number in range(12)} <= set(world.store.values)
     assert all(len(commit.types) <= 5 for commit in world.store.commits)
+    world.assert_balanced()
+
+
+async def test_a_commit_of_our_own_that_executes_between_two_rounds_is_not_another_writer_s() -> None:
+    world = World()
+    world.store.values["a"] = record(at(0))
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(1), '["first"]'))
+
+    world.receive(message("a", at(1), '["second"]'))
+    executed: list[bool] = []
+
+    def execute_the_late_one_before_the_second_round() -> None:
+        if len(world.store.commits) == 3 and not executed:
+            executed.append(True)
+            world.store.values["a"] = record(at(1), '["first"]')
+
+    # What the late commit expected is what the first round found: it executes in between.
+    world.store.meanwhile = execute_the_late_one_before_the_second_round
+    await world.updater.persist_data()
+
+    assert executed
+    assert world.store.values["a"] == record(at(1), '["second"]')
+    assert world.tally.stale == 0
+    world.assert_balanced()
+
+
+async def test_what_the_store_had_no_room_to_answer_is_tried_again() -> None:
+    world = World()
+    answers = [{0: Refused.NOT_ASKED}]
+    commit = world.store.commit
+
+    async def commit_with_a_full_answer(batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        return answers.pop() if answers else await commit(batch)
+
+    world.store.commit = commit_with_a_full_answer
+    await world.persist(message("a", at(1)))
+    assert (world.updater.pending, world.store.values) == (1, {})
+    await world.updater.persist_data()
+    assert world.store.values == {"a": record(at(1))}
+    world.assert_balanced()
+
+
+async def test_a_key_that_is_not_ours_is_unstorable_and_stops_nobody() -> None:
+    world = World(buries=True)
+    commit = world.store.commit
+
+    async def deny(batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+        denied = {index: Refused.NOT_PERMITTED for index, type_ in enumerate(batch.types) if type_ == "denied"}
+        return denied or await commit(batch)
+
+    world.store.commit = deny
+    await world.persist(message("denied", at(1)))
+    await world.persist(message("a", at(1)))
+    assert world.tally.unstorable == {Reason.NOT_PERMITTED: 1}
+    assert world.store.values == {"a": record(at(1))}
     world.assert_balanced()

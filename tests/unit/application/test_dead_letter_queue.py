@@ -236,3 +236,27 @@ async def test_an_unexpected_error_surfaces_and_loses_no_letter() -> None:
         await burying.queue.run()
 
     assert len(burying.queue) == 1
+
+
+@pytest.mark.parametrize("kind", ["wrongtype", "noperm"])
+async def test_letters_that_no_other_try_can_write_are_dropped_and_counted(kind: str) -> None:
+    burying = Burying()
+    burying.dead_letters.kind, burying.dead_letters.failures = kind, 1
+    burying.add(b"first")
+    running = asyncio.create_task(burying.queue.run())
+    await until(lambda: burying.tally.dead_letters_dropped == 1)
+    burying.add(b"second")
+    burying.queue.end()
+    await running
+    assert [letter.payload for _, letter in await burying.dead_letters.read("", 10)] == [b"second"]
+    assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (1, 1)
+
+
+async def test_at_the_end_the_next_try_does_not_wait_long() -> None:
+    burying = Burying()
+    burying.dead_letters.failures = 8
+    burying.add(b"letter")
+    burying.queue.end()
+    await burying.queue.run()
+    assert burying.tally.dead_letters == 1
+    assert max(burying.clock.slept) <= 0.2

@@ -407,3 +407,47 @@ class TestTheEnd:
 
         assert world.updater.pending == 1
         world.assert_balanced()
+
+
+class SlowClock(SimulatedClock):
+    """Each look at it takes a millisecond."""
+
+    def monotonic(self) -> float:
+        self.pass_time(0.001)
+        return self.elapsed
+
+
+async def test_slow_messages_let_the_socket_have_its_turn_within_a_slice() -> None:
+    world = World(clock=SlowClock())
+    turns: list[int] = []
+
+    async def take_turns() -> None:
+        while True:
+            turns.append(world.tally.received)
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    running = asyncio.create_task(world.updater.run())
+    await until(lambda: world.subscription.confirmed)
+    for number in range(320):
+        await world.channels.publish("update", message("a", None, f"[{number}]"))
+    await world.updater.stop()
+    await running
+    other.cancel()
+    assert len({received for received in turns if 0 < received < 320}) >= 9
+    assert world.store.values == {"a": record(None, "[319]")}
+    world.assert_balanced()
+
+
+async def test_at_the_end_a_store_that_has_healed_is_tried_at_once() -> None:
+    world = World(clock=HeldClock())
+    world.store.faults = ["refused"] * 5
+    running = asyncio.create_task(world.updater.run())
+    await until(lambda: world.subscription.confirmed)
+    await world.channels.publish("update", message("a", None, "[1]"))
+    await until(lambda: world.tally.store_errors.total() == 1)
+    world.store.faults = []
+    await world.updater.stop()
+    await running
+    assert world.store.values == {"a": record(None, "[1]")}
+    world.assert_balanced()
