@@ -99,7 +99,7 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         await asyncio.wait((running,))
         container.observer().summarise()
     if not finished:
-        _with_totals(container).error("KV-Updater stopped before its end was reached")
+        _with_totals(container).error("KV-Updater stopped before all was committed")
         return 1
     try:
         await running
