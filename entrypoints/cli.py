@@ -5,6 +5,7 @@ Exit codes: 0 clean, 1 failed, 2 wrong usage or configuration. What a command ne
 
 import argparse
 import asyncio
+import json
 import re
 import sys
 import traceback
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debugs = False
     try:
         flags = {option.key: getattr(given, option.key) for option in options() if hasattr(given, option.key)}
-        loaded = load_settings(flags, config=given.config)
+        loaded = load_settings(flags, config=getattr(given, "config", None))
         debugs = loaded.settings.log_level == "DEBUG"
         return given.command(given, loaded)  # type: ignore[no-any-return]
     except SettingsError as error:
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Without a command: run.",
         parents=[settings],
     )
-    parser.set_defaults(command=_run, config=None)
+    parser.set_defaults(command=_run)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
@@ -104,10 +105,11 @@ def _settings_flags() -> _Parser:
     group = parser.add_argument_group("settings")
     group.add_argument("--config", type=Path, metavar="PATH", help="a .yaml file, or a config.py with a dict `config`")
     for option in options():
+        text = f"{option.help} Default: {json.dumps(option.default)}."
         if option.switch:
-            group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=option.help)
+            group.add_argument(option.flag, dest=option.key, action=argparse.BooleanOptionalAction, help=text)
         else:
-            group.add_argument(option.flag, dest=option.key, metavar="VALUE", help=option.help)
+            group.add_argument(option.flag, dest=option.key, metavar="VALUE", help=text)
     return parser
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from domain.errors import Rejection
 from entrypoints.container import Container
 from entrypoints.logs import set_up_logs
 from entrypoints.runner import opened, run_service
@@ -42,7 +43,11 @@ async def publish(
                 now = clock.now()
                 times = {"updated": now.isoformat(), "valid": (now + timedelta(seconds=valid_for)).isoformat()}
                 head = json.dumps({"type": type_, **times}, ensure_ascii=False)
-                receivers = await publisher.publish(channel, f'{head[:-1]}, "values": {text}}}'.encode())
+                payload = f'{head[:-1]}, "values": {text}}}'.encode()
+                verdict = container.validator().accept(payload, channel.encode())
+                if isinstance(verdict, Rejection):
+                    raise SettingsError(f"an updater would reject this message: {verdict.reason}: {verdict.detail}")
+                receivers = await publisher.publish(channel, payload)
                 print(f"{type_}: received by {receivers} on {channel}", flush=True)
                 exit_code = 0 if receivers else 1
                 if every is None:

@@ -15,9 +15,12 @@ _WHOLE_READ = 256 * 1024
 # hiredis moves what it has not parsed yet to the front again and again: larger pieces take longer for each message.
 _PIECE = 16 * 1024
 # Pieces to parse between two reads: a fraction of a millisecond, and less than a read brings. While the kernel
-# holds more they are few, so that even on a starved machine reading is faster than any publisher.
+# holds more they are few, and where that lasts, next to none: so even on a starved machine reading is faster
+# than any publisher.
 _PIECES = 4
 _PIECES_WHEN_BEHIND = 2
+_LONG_BEHIND = 8  # whole reads on end
+_PIECE_WHEN_LONG_BEHIND = 4 * 1024
 
 
 class Drain(Socket):
@@ -29,7 +32,7 @@ class Drain(Socket):
         self._on_full = on_full
         self._chunks: deque[bytes] = deque()
         self._offset = 0
-        self._is_behind = False
+        self._whole_reads = 0
         self._changed: asyncio.Future[None] | None = None
         self._paused = False
         self._lost: str | None = None
@@ -37,7 +40,7 @@ class Drain(Socket):
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
         self.bytes += len(data)
-        self._is_behind = len(data) >= _WHOLE_READ
+        self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:
             self._paused = True
             self.transport.pause_reading()
@@ -58,11 +61,16 @@ class Drain(Socket):
 
     def slice(self) -> Iterator[tuple[bytes, int, int]]:
         """What to parse before the socket is read again, in pieces: (chunk, offset, length)."""
-        for _ in range(_PIECES_WHEN_BEHIND if self._is_behind else _PIECES):
+        pieces, piece = _PIECES, _PIECE
+        if self._whole_reads >= _LONG_BEHIND:
+            pieces, piece = 1, _PIECE_WHEN_LONG_BEHIND
+        elif self._whole_reads:
+            pieces = _PIECES_WHEN_BEHIND
+        for _ in range(pieces):
             if not self._chunks:
                 break
             chunk, offset = self._chunks[0], self._offset
-            length = min(len(chunk) - offset, _PIECE)
+            length = min(len(chunk) - offset, piece)
             self._offset = offset + length
             if self._offset == len(chunk):
                 self._chunks.popleft()
