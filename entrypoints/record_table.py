@@ -1,8 +1,10 @@
 """The demo on a terminal: a live table of the stored records. Needs rich, an optional package."""
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -108,6 +110,12 @@ def _hints(container: Container) -> Sequence[str]:
         "",
         f"Read back from {url}. Try:",
         *([f"  redis-cli -p {urlsplit(url).port} get {settings.key_prefix}{_TYPES[0]}"] if own else ()),
-        f"  kv-updater --redis-url {url} get {_TYPES[0]}",
+        f"  {_command()} get {_TYPES[0]} --redis-url {url}",
         "Ctrl-C ends it.",
     )
+
+
+def _command() -> str:
+    """How this program was started, for it may not be installed."""
+    name = Path(sys.argv[0]).name
+    return name if name == "kv-updater" else f"{os.path.relpath(sys.executable)} -m entrypoints.cli"
