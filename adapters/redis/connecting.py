@@ -26,13 +26,17 @@ class Socket(asyncio.Protocol):
     """What reads a socket that was taken over. `transport` is set before the first byte is handed on."""
 
     transport: asyncio.Transport
+    _closed = False
     connection: AbstractConnection
     """Whose socket it was: it must live as long, or it would close the socket."""
 
     async def close(self) -> None:
         """Close the socket. Idempotent."""
-        self.transport.abort()
-        await self.connection.disconnect(nowait=True)
+        # Under TLS, asyncio before Python 3.11.4 forgets its protocol when it is closed twice, and then fails.
+        if not self._closed:
+            self._closed = True
+            self.transport.abort()
+            await self.connection.disconnect(nowait=True)
 
 
 S = TypeVar("S", bound=Socket)
