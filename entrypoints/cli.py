@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         _complain(error)
         return _EXIT_USAGE
-    except (KeyboardInterrupt, BrokenPipeError):
+    except (KeyboardInterrupt, asyncio.CancelledError, BrokenPipeError):
         return _EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - a person sees one line, whatever went wrong
         if debugs:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -38,6 +39,9 @@ async def publish(
     async with opened(container):
         publisher, clock = container.publisher(), container.clock()
         exit_code = 1
+        # A shell starts what runs in the background of a script with Ctrl-C ignored; it is to end this all the same.
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
         try:
             while True:
                 now = clock.now()
