@@ -28,7 +28,7 @@ class _StandardError:
 async def demo(loaded: Loaded, duration: float | None) -> int:
     """Run until a signal comes or `duration` seconds have passed; the exit code.
 
-    Given a `redis_url`, it uses that server, where the sample records then stay; else an embedded one.
+    Given the flag `--redis-url`, it uses that server, where the sample records then stay; else an embedded one.
     """
     settings = _settings(loaded)
     channel = settings.publishing_channel()
@@ -40,8 +40,11 @@ async def demo(loaded: Loaded, duration: float | None) -> int:
 
 
 def _settings(loaded: Loaded) -> Settings:
-    defaults = {"redis_url": SecretStr("embedded://"), "log_level": "WARNING"}
-    changes = {key: value for key, value in defaults.items() if loaded.origins[key] == "default"}
+    # Sample records belong on nobody's server who has not said so here and now: not by a variable or a file.
+    servers = {"redis_url": SecretStr("embedded://"), "store_url": None}
+    changes: dict[str, object] = {key: value for key, value in servers.items() if loaded.origins[key] != "flag"}
+    if loaded.origins["log_level"] == "default":
+        changes["log_level"] = "WARNING"
     settings = loaded.settings.model_copy(update=changes)
     if settings.redis_url.get_secret_value() == "memory://":
         raise SettingsError("redis_url: the demo needs a server; without a redis_url it starts one")

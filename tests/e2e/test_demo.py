@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.sample_publishers import SAMPLES
+from tests.servers import Server
 
 _ROOT = Path(__file__).parents[2]
 _TYPES = [sample.type for sample in SAMPLES]
@@ -197,3 +198,11 @@ def test_without_rich_a_terminal_gets_lines_and_is_told_how_to_get_the_table(tmp
         running.shows('pip install "kv-updater\\[demo\\]"', *_TYPES)
         assert running.ends(signal.SIGINT) == 0
         assert "\x1b" not in running.output
+
+
+def test_a_server_named_by_the_environment_gets_no_sample_records(redis_url: str, server: Server) -> None:
+    environment = {**os.environ, "KV_UPDATER_REDIS_URL": redis_url, "KV_UPDATER_STORE_URL": redis_url}
+    command = [sys.executable, "-m", "entrypoints.cli", "demo", "--duration", "1s"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "weather:berlin" in ended.stdout
+    assert server.command("DBSIZE") == 0
