@@ -43,6 +43,7 @@ class Drain(Socket):
         self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:
             self._paused = True
+            self._whole_reads = 0  # nothing is read until much is parsed
             self.transport.pause_reading()
             self._on_full(self.bytes)
         self._wake()
