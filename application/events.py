@@ -22,6 +22,14 @@ class SubscriptionBroken:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputBufferGrows:
+    """The server holds `bytes` that it could not send us; at `limit` it cuts us off, and all of them are lost."""
+
+    bytes: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class BacklogFull:
     """Reading has stopped until `bytes` of backlog are parsed; the server may cut us off meanwhile."""
 
@@ -101,9 +109,18 @@ class DeadLettersFailed:
     retry_in: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReadinessChanged:
+    """Messages come through and records can be written again; or not any more, and `why`."""
+
+    why: str | None
+
+
 Event = (
     Subscribed
     | SubscriptionBroken
+    | ReadinessChanged
+    | OutputBufferGrows
     | BacklogFull
     | MessageRejected
     | MessageUnstorable

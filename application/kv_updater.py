@@ -8,13 +8,12 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from application.backoff import Backoff
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
-from application.events import StoreFailed, StoreRecovered
 from application.pending_updates import Pending, PendingUpdates
-from application.ports import Clock, Delivery, Observer, StoreUnavailable
+from application.ports import Clock, Delivery, StoreUnavailable
 from application.refusals import Refusals
+from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
 from application.waiting import pause
@@ -47,9 +46,8 @@ class KVUpdater:
         committer: Committer,
         refusals: Refusals,
         dead_letter_queue: DeadLetterQueue | None,
-        backoff: Backoff,
+        store_health: StoreHealth,
         clock: Clock,
-        observer: Observer,
         tally: Tally,
         max_batch: int,
     ) -> None:
@@ -59,13 +57,11 @@ class KVUpdater:
         self._committer = committer
         self._refusals = refusals
         self._dead_letter_queue = dead_letter_queue
-        self._backoff = backoff
+        self._store_health = store_health
         self._clock = clock
-        self._observer = observer
         self.tally = tally
         self._max_batch = max_batch
         self._in_flight: list[Pending] = []
-        self._failing_since: float | None = None
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -77,7 +73,8 @@ class KVUpdater:
     async def run(self) -> None:
         """Until `stop` was called and everything read before is settled.
 
-        Raises an ExceptionGroup with SubscriptionRefused, or with whatever made a task fail: none dies silently.
+        Raises an ExceptionGroup with SubscriptionRefused or StoreRefused, where that comes before anything has
+        worked, or with whatever made a task fail: none dies silently.
         """
         async with asyncio.TaskGroup() as tasks:
             # One commits whatever there is; the other, only full batches, so that the server has work while we do.
@@ -87,6 +84,10 @@ class KVUpdater:
             ]
             if self._dead_letter_queue is not None:
                 tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
+            watching = [
+                tasks.create_task(self._subscription.keep_proving(), name="probe"),
+                tasks.create_task(self._store_health.watch(), name="store watch"),
+            ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
             self._ended.set()
@@ -94,6 +95,8 @@ class KVUpdater:
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None:
                 self._dead_letter_queue.end()
+            for task in watching:
+                task.cancel()
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
         # The socket is read between slices, however long the messages in them take.
@@ -152,17 +155,12 @@ class KVUpdater:
             try:
                 answered = await self.persist_data()
             except StoreUnavailable as error:
-                if self._failing_since is None:
-                    self._failing_since = self._clock.monotonic()
-                self.tally.store_errors[error.kind] += 1
-                delay = self._backoff.next()
-                self._observer.notice(StoreFailed(error.kind, str(error), delay))
-                await pause(self._clock, delay, self._ended)
+                await pause(self._clock, self._store_health.failed(error), self._ended)
             else:
-                if answered and self._failing_since is not None:
-                    self._backoff.reset()
-                    self._observer.notice(StoreRecovered(self._clock.monotonic() - self._failing_since))
-                    self._failing_since = None
+                if answered:
+                    self._store_health.worked()
+                else:
+                    self._store_health.given_up()
 
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""

@@ -32,8 +32,12 @@ class StoreUnavailable(ConnectionError):
         self.kind = kind
 
 
+class StoreRefused(StoreUnavailable):
+    """The store will not let us (login, ACL, a command it does not have): without a change there it never will."""
+
+
 class MessageSubscriber(Protocol):
-    """One subscription to the configured channels. Used by one task at a time, but for `unsubscribe`."""
+    """One subscription to the configured channels. Used by one task at a time, but for `probe` and `unsubscribe`."""
 
     @property
     def backlog_bytes(self) -> int:
@@ -53,6 +57,15 @@ class MessageSubscriber(Protocol):
         A slice small enough that handling it does not starve the reading. Empty once, at the end: after
         `unsubscribe`, when everything that was read before its confirmation has been returned. Raises
         SubscriptionLost, but only after everything that was read before the loss has been returned.
+        """
+        ...
+
+    async def probe(self) -> float:
+        """Send something through the subscription itself; seconds until it has come back on it.
+
+        Another task must be in `receive` meanwhile, which does not return it. Raises SubscriptionLost where
+        nothing at all comes through any more: the subscription is broken then, which `receive` tells too.
+        Raises SubscriptionRefused where the server does not let us send.
         """
         ...
 
@@ -110,6 +123,10 @@ class KeyValueStore(Protocol):
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         """The stored texts, None where there is no string. Raises StoreUnavailable."""
+        ...
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable where a commit would be turned down whatever its keys. Writes nothing."""
         ...
 
     async def close(self) -> None:

@@ -13,24 +13,46 @@ from application.ports import (
     SubscriptionLost,
     SubscriptionRefused,
 )
+from application.readiness import Readiness
 from application.tally import Tally
 from application.waiting import unless
 
+SUBSCRIPTION = "subscription"
+
+# Seconds after which a loss is a new story, and not the next chapter of the last one.
+_HEALTHY_AFTER = 10.0
+
 
 class Subscription:
-    """A MessageSubscriber that does not break. A refusal counts as final only until the first confirmation."""
+    """A MessageSubscriber that does not break. A refusal counts as final only until the first confirmation.
+
+    `probe_interval`: seconds from one probe to the next; 0: none, and what is confirmed is believed.
+    """
 
     def __init__(
-        self, subscriber: MessageSubscriber, backoff: Backoff, clock: Clock, observer: Observer, tally: Tally
+        self,
+        *,
+        subscriber: MessageSubscriber,
+        backoff: Backoff,
+        clock: Clock,
+        observer: Observer,
+        readiness: Readiness,
+        tally: Tally,
+        probe_interval: float,
     ) -> None:
         self._subscriber = subscriber
         self._backoff = backoff
         self._clock = clock
         self._observer = observer
+        self._readiness = readiness
         self._tally = tally
+        self._probe_interval = probe_interval
         self._stopping = asyncio.Event()
         self._confirmed = False
+        self._confirmed_at = 0.0
+        self._change = asyncio.Event()
         self._last_heard: float | None = None
+        self._proved = False
 
     @property
     def confirmed(self) -> bool:
@@ -56,7 +78,10 @@ class Subscription:
             try:
                 deliveries = await self._subscriber.receive()
             except SubscriptionLost as lost:
-                self._confirmed = False
+                if self._clock.monotonic() - self._confirmed_at > _HEALTHY_AFTER:
+                    self._backoff.reset()
+                self._readiness.fails(SUBSCRIPTION, str(lost))
+                self._set_confirmed(now=False)
                 await self._wait(lost)
             else:
                 self._last_heard = self._clock.monotonic()
@@ -67,6 +92,42 @@ class Subscription:
         self._stopping.set()
         if self._confirmed:
             await self._subscriber.unsubscribe()
+
+    async def keep_proving(self) -> None:
+        """Probe the subscription at once and at every interval, for ever. Raises SubscriptionRefused.
+
+        A connection that is up and answers proves nothing: attached to a frozen or a demoted server it hears
+        silence for ever.
+        """
+        while self._probe_interval and not self._stopping.is_set():
+            change = self._change
+            if not self._confirmed:
+                await change.wait()
+                continue
+            await self._probe(change)
+            await unless(change, self._clock.sleep(self._probe_interval))
+
+    async def _probe(self, change: asyncio.Event) -> None:
+        try:
+            seconds = await self._subscriber.probe()
+        except SubscriptionLost:
+            # `receive` meets it too, and does what is to be done.
+            await change.wait()
+        except SubscriptionRefused as refused:
+            if not self._proved:
+                raise
+            self._readiness.fails(SUBSCRIPTION, str(refused))
+        else:
+            self._proved = True
+            self._last_heard = self._clock.monotonic()
+            self._tally.probe_seconds = seconds
+            if not change.is_set():
+                self._readiness.holds(SUBSCRIPTION)
+
+    def _set_confirmed(self, *, now: bool) -> None:
+        self._confirmed = now
+        self._change.set()
+        self._change = asyncio.Event()
 
     async def _subscribe(self) -> None:
         try:
@@ -82,9 +143,11 @@ class Subscription:
         if self._stopping.is_set():
             # May be dropped on the way: then there is no end to wait for.
             await self._subscriber.unsubscribe()
-        self._confirmed = True
-        self._backoff.reset()
-        now, heard, self._last_heard = self._clock.monotonic(), self._last_heard, self._clock.monotonic()
+        now, heard = self._clock.monotonic(), self._last_heard
+        self._confirmed_at = self._last_heard = now
+        self._set_confirmed(now=True)
+        if not self._probe_interval:
+            self._readiness.holds(SUBSCRIPTION)
         if heard is None:
             self._observer.notice(Subscribed(gap=None))
             return

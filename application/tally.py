@@ -27,6 +27,8 @@ class Tally:
     reconnects: int = 0
     gaps: int = 0
     gap_seconds: float = 0.0
+    probe_seconds: float | None = None
+    """Round trip of the last probe."""
 
     @property
     def settled(self) -> int:

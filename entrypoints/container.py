@@ -1,6 +1,7 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
 import random
+import secrets
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,8 +21,9 @@ from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
 from adapters.redis.dead_letters import RedisDeadLetters
 from adapters.redis.publisher import RedisPublisher
+from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
-from adapters.redis.store import RedisStore
+from adapters.redis.store import CHECK_KEY, RedisStore
 from application.backoff import Backoff
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
@@ -29,8 +31,10 @@ from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
 from application.read_back import ReadBack
+from application.readiness import Readiness
 from application.refusals import Refusals
-from application.subscription import Subscription
+from application.store_health import STORE, StoreHealth
+from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest, Ordering
@@ -47,6 +51,10 @@ def _backend(settings: Settings) -> str:
     return "memory" if settings.redis_url.get_secret_value() == "memory://" else "redis"
 
 
+def _probing(settings: Settings) -> str:
+    return "on" if settings.probe_interval and _backend(settings) == "redis" else "off"
+
+
 def _embedded_server(settings: Settings) -> EmbeddedServer | None:
     url = settings.redis_url.get_secret_value()
     return EmbeddedServer(url) if url.startswith("embedded:") else None
@@ -61,11 +69,12 @@ def _store_url(settings: Settings, channel_url: str) -> str:
 
 
 def _rules(settings: Settings) -> ValidationRules:
-    prefix, own_key = settings.key_prefix, settings.dead_letter_stream
+    prefix, letters = settings.key_prefix, settings.dead_letter_stream
+    own_keys = [key.removeprefix(prefix) for key in (letters,) if key and key.startswith(prefix)]
     return ValidationRules(
         max_message_bytes=settings.max_message_bytes,
         allowed_types=settings.allowed_types,
-        reserved_types=(own_key.removeprefix(prefix),) if own_key and own_key.startswith(prefix) else (),
+        reserved_types=(CHECK_KEY, *own_keys),
         strict_timestamps=settings.strict_timestamps,
         expire_at_valid=settings.expire_at_valid,
         expiry_grace=timedelta(seconds=settings.expiry_grace),
@@ -103,6 +112,7 @@ class Container(containers.DeclarativeContainer):
         logger=providers.Callable(lambda: logger),  # as an object it would be copied, and not hear of its set-up
         names_records=providers.Callable(lambda settings: settings.log_level == "DEBUG", settings),
     )
+    readiness = providers.Singleton(Readiness, observer, SUBSCRIPTION, STORE)
     backoff = providers.Factory(Backoff, jitter=random.random)
 
     instants = providers.Singleton(InstantReader, _given.timestamp_formats)
@@ -113,6 +123,17 @@ class Container(containers.DeclarativeContainer):
     store_connector = providers.Singleton(Connector, store_url, timeout=_TIMEOUT)
     commands = providers.Factory(Commands, store_connector, timeout=_TIMEOUT)
 
+    probe = providers.Selector(
+        providers.Callable(_probing, settings),
+        on=providers.Singleton(
+            PubSubProbe,
+            providers.Factory(Commands, channel_connector, timeout=_TIMEOUT),
+            providers.Callable(secrets.token_hex, 8),
+            timeout=_given.probe_timeout,
+            observer=observer,
+        ),
+        off=providers.Object(None),
+    )
     subscriber = providers.Selector(
         backend,
         memory=providers.Singleton(LinesSubscriber, providers.Callable(lambda: sys.stdin.buffer), _given.channel[0]),
@@ -120,6 +141,7 @@ class Container(containers.DeclarativeContainer):
             PubSubSubscriber,
             channel_connector,
             _given.channel,
+            probe=probe,
             max_backlog_bytes=_given.max_backlog_bytes,
             timeout=_TIMEOUT,
             observer=observer,
@@ -165,7 +187,26 @@ class Container(containers.DeclarativeContainer):
     )
     refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue)
     pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys)
-    subscription = providers.Singleton(Subscription, subscriber, backoff, clock, observer, tally)
+    subscription = providers.Singleton(
+        Subscription,
+        subscriber=subscriber,
+        backoff=backoff,
+        clock=clock,
+        observer=observer,
+        readiness=readiness,
+        tally=tally,
+        probe_interval=_given.probe_interval,
+    )
+    store_health = providers.Singleton(
+        StoreHealth,
+        store=store,
+        backoff=backoff,
+        clock=clock,
+        observer=observer,
+        readiness=readiness,
+        tally=tally,
+        check_interval=_given.probe_interval,
+    )
     known_records = providers.Singleton(KnownRecords, _KNOWN_RECORDS_BYTES)
     record_reader = providers.Callable(_record_reader, instants)
     read_back = providers.Selector(
@@ -202,9 +243,8 @@ class Container(containers.DeclarativeContainer):
         committer=committer,
         refusals=refusals,
         dead_letter_queue=dead_letter_queue,
-        backoff=backoff,
+        store_health=store_health,
         clock=clock,
-        observer=observer,
         tally=tally,
         max_batch=_given.max_batch,
     )

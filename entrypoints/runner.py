@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from application.ports import SubscriptionRefused
+from application.ports import StoreRefused, SubscriptionRefused
 from entrypoints.container import Container
 from entrypoints.settings import mask_url
 
@@ -105,11 +105,10 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
     try:
         await running
     except BaseExceptionGroup as group:
-        refused, others = group.split(SubscriptionRefused)
-        if others is not None:
-            raise others from None
-        detail = str(refused.exceptions[0]) if refused else None
-        logger.bind(detail=detail).error("The server does not let us subscribe")
+        refused, others = group.split((SubscriptionRefused, StoreRefused))
+        if refused is None or others is not None:
+            raise others or group from None
+        logger.bind(detail=str(refused.exceptions[0])).error("Redis refuses what the service needs")
         return 1
     _with_totals(container).info("KV-Updater stopped")
     return 0

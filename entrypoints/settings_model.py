@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     """Number of keys accepted and not yet committed, at most."""
     max_batch: Annotated[Count, Field(le=3000)] = 1000
     """Number of keys in one commit, at most."""
+    probe_interval: Seconds = 5.0
+    """Seconds between two proofs that messages come through and the store takes writes; 0: none."""
+    probe_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+    """Seconds of silence after a probe that end the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     """Seconds to commit what is pending before the process ends."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"

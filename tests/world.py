@@ -20,8 +20,10 @@ from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
 from application.ports import CommitBatch, DeadLetter, Delivery, Refused, StoreUnavailable
 from application.read_back import ReadBack
+from application.readiness import Readiness
 from application.refusals import Refusals
-from application.subscription import Subscription
+from application.store_health import STORE, StoreHealth
+from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Newest, Ordering
@@ -142,13 +144,15 @@ class ScriptedSubscriber:
     """A MessageSubscriber whose server does what a test has listed.
 
     `subscribing`: what each `subscribe` meets (an exception, or an event to wait for), `receiving`: what each
-    `receive` brings (deliveries, or an exception). Past their ends it confirms, and waits for the unsubscribe,
+    `receive` brings (deliveries, or an exception), `probing`: what each probe comes to (seconds, or an exception).
+    Past their ends it confirms, its probes come back, and it waits for the unsubscribe,
     which passes `unsubscribing_takes` turns of the loop. `stuck_bytes` never become a message.
     """
 
     def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
         self.receiving = list(receiving)
         self.subscribing: list[Exception | asyncio.Event] = []
+        self.probing: list[float | Exception] = []
         self.unsubscribing_takes = 0
         self.stuck_bytes = 0
         self.subscribed = 0
@@ -172,6 +176,12 @@ class ScriptedSubscriber:
             await self.unsubscribed.wait()
             return ()
         step = self.receiving.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def probe(self) -> float:
+        step = self.probing.pop(0) if self.probing else 0.0
         if isinstance(step, Exception):
             raise step
         return step
@@ -213,6 +223,7 @@ class World:
     max_keys: int = 1_000_000
     max_batch: int = 1000
     known_bytes: int = 1 << 20
+    probe_interval: float = 0.0
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     store: Any = None
     subscriber: Any = None
@@ -228,7 +239,17 @@ class World:
         refusals = Refusals(self.tally, self.observer, self.queue)
         self.known = KnownRecords(self.known_bytes)
         self.subscriber = self.subscriber or MemorySubscriber(self.channels, ["update"])
-        self.subscription = Subscription(self.subscriber, self._backoff(), self.clock, self.observer, self.tally)
+        self.readiness = Readiness(self.observer, SUBSCRIPTION, STORE)
+        around: Any = {
+            "backoff": self._backoff(),
+            "clock": self.clock,
+            "observer": self.observer,
+            "readiness": self.readiness,
+            "tally": self.tally,
+        }
+        self.subscription = Subscription(subscriber=self.subscriber, probe_interval=self.probe_interval, **around)
+        around |= {"backoff": self._backoff()}
+        self.store_health = StoreHealth(store=self.store, check_interval=self.probe_interval, **around)
         shared: Any = {
             "store": self.store,
             "ordering": self.ordering,
@@ -247,9 +268,8 @@ class World:
             committer=self.committer,
             refusals=refusals,
             dead_letter_queue=self.queue,
-            backoff=self._backoff(),
+            store_health=self.store_health,
             clock=self.clock,
-            observer=self.observer,
             tally=self.tally,
             max_batch=self.max_batch,
         )

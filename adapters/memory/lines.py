@@ -55,6 +55,9 @@ class LinesSubscriber:
             deliveries = [(line, self._channel) for line in map(bytes.strip, lines) if line]
         return deliveries
 
+    async def probe(self) -> float:
+        return 0.0  # a stream of lines is at its end, or alive
+
     async def unsubscribe(self) -> None:
         self._ended = True
         if self._reading is not None:

@@ -52,6 +52,11 @@ class MemorySubscriber:
         deliveries, self._waiting = self._waiting, []
         return deliveries
 
+    async def probe(self) -> float:
+        if self not in self._server.subscribers:
+            raise SubscriptionLost(self._lost or "not subscribed")
+        return 0.0
+
     async def unsubscribe(self) -> None:
         await self.close()
 

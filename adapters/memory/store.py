@@ -36,6 +36,9 @@ class MemoryStore:
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         return [value if isinstance(value := self._value(type_), bytes) else None for type_ in types]
 
+    async def check(self) -> None:
+        """It always takes writes."""
+
     async def close(self) -> None:
         """Nothing to give back."""
 

@@ -11,6 +11,8 @@ from application.events import (
     MessageRejected,
     MessageStale,
     MessageUnstorable,
+    OutputBufferGrows,
+    ReadinessChanged,
     RecordsPersisted,
     RecordsValidated,
     StoreFailed,
@@ -63,6 +65,19 @@ class LoguruObserver:
         line = "Not subscribed"
         if self._passes("ERROR", line):
             self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+
+    @_log.register
+    def _(self, event: ReadinessChanged) -> None:
+        if event.why is None:
+            self._write("INFO", "Ready")
+        else:
+            self._write("WARNING", "Not ready", why=quote(event.why))
+
+    @_log.register
+    def _(self, event: OutputBufferGrows) -> None:
+        line = "The server holds much for us: past the limit it cuts us off"
+        if self._passes("WARNING", line):
+            self._write("WARNING", line, bytes=event.bytes, limit=event.limit)
 
     @_log.register
     def _(self, event: BacklogFull) -> None:

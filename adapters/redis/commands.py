@@ -7,15 +7,26 @@ from typing import Any
 import hiredis
 
 from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
-from application.ports import StoreUnavailable
+from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
 _INCOMPLETE = object()
+_REFUSALS = frozenset({"noauth", "wrongpass", "noperm"})
+# The second is what a script gets, before Redis 7 and without a code, for a command that the account may not use.
+_REFUSED_TEXTS = ("ERR unknown command", "ERR The user executing the script can't run this command")
 
 
 def encode(command: tuple[Argument, ...]) -> bytes:
     """A command in RESP."""
     return hiredis.pack_command(command)  # type: ignore[no-any-return, arg-type]
+
+
+def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
+    """What an error reply means to the application."""
+    text = str(reply)
+    kind = text.split(" ", 1)[0].lower()
+    refused = kind in _REFUSALS or text.startswith(_REFUSED_TEXTS)
+    return (StoreRefused if refused else StoreUnavailable)(kind, text)
 
 
 class _Replies(Socket):
@@ -59,7 +70,7 @@ class Commands:
         """The reply to one command. Raises StoreUnavailable for an error reply, a lost connection, a timeout."""
         reply = (await self.calls(arguments))[0]
         if isinstance(reply, hiredis.ReplyError):
-            raise StoreUnavailable(str(reply).split(" ", 1)[0].lower(), str(reply))
+            raise unavailable(reply)
         return reply
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
@@ -96,7 +107,7 @@ class Commands:
             try:
                 self._replies = await self._connector.connect(_Replies)
             except LoginRefused as error:
-                raise StoreUnavailable("login", str(error)) from None
+                raise StoreRefused("login", str(error)) from None
             except ConnectionFailed as error:
                 raise StoreUnavailable("connection", str(error)) from None
             return self._replies

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import hiredis
 
-from adapters.redis.commands import Commands
-from application.ports import DeadLetter, StoreUnavailable
+from adapters.redis.commands import Commands, unavailable
+from application.ports import DeadLetter
 
 _FIELDS = {b"payload", b"size", b"reason", b"error", b"channel", b"time"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ class RedisDeadLetters:
         replies = await self._commands.calls(*(self._xadd(letter) for letter in letters))
         for reply in replies:
             if isinstance(reply, hiredis.ReplyError):
-                raise StoreUnavailable(str(reply).split(" ", 1)[0].lower(), str(reply))
+                raise unavailable(reply)
 
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:
         start = f"({after}" if after else "-"

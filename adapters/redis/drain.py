@@ -28,6 +28,8 @@ class Drain(Socket):
 
     def __init__(self, max_bytes: int, on_full: Callable[[int], None]) -> None:
         self.bytes = 0
+        self.lost: str | None = None
+        self.heard_at = 0.0  # the loop's time when the last bytes came
         self._max_bytes = max_bytes
         self._on_full = on_full
         self._chunks: deque[bytes] = deque()
@@ -35,10 +37,10 @@ class Drain(Socket):
         self._whole_reads = 0
         self._changed: asyncio.Future[None] | None = None
         self._paused = False
-        self._lost: str | None = None
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
+        self.heard_at = asyncio.get_running_loop().time()
         self.bytes += len(data)
         self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:
@@ -49,14 +51,20 @@ class Drain(Socket):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = str(exc) if exc else "closed by the server"
+        self.give_up(str(exc) if exc else "closed by the server")
+
+    def give_up(self, why: str) -> None:
+        """Read no more: what has been read can still be taken, then `readable` tells why."""
+        if self.lost is None:
+            self.lost = why
+            self.transport.abort()
         self._wake()
 
     async def readable(self) -> None:
         """Wait for bytes. Raises ConnectionResetError once the connection is lost and all have been taken."""
         while not self._chunks:
-            if self._lost is not None:
-                raise ConnectionResetError(self._lost)
+            if self.lost is not None:
+                raise ConnectionResetError(self.lost)
             self._changed = asyncio.get_running_loop().create_future()
             await self._changed
 

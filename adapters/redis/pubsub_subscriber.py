@@ -9,6 +9,7 @@ import hiredis
 from adapters.redis.commands import encode
 from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused
 from adapters.redis.drain import Drain
+from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.events import BacklogFull
 from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
 
@@ -19,7 +20,8 @@ _PATTERN_CHARACTERS = frozenset("*?[")
 class PubSubSubscriber:
     """Subscribes to `channels`; an entry with `*`, `?` or `[` is a pattern.
 
-    `timeout` (seconds) bounds the wait for the confirmations, `max_backlog_bytes` what is read ahead.
+    `timeout` (seconds) bounds the wait for the confirmations, `max_backlog_bytes` what is read ahead. `probe` is
+    None where the account may not publish.
     """
 
     def __init__(
@@ -27,14 +29,22 @@ class PubSubSubscriber:
         connector: Connector,
         channels: Sequence[str],
         *,
+        probe: PubSubProbe | None,
         max_backlog_bytes: int,
         timeout: float,
         observer: Observer,
     ) -> None:
         patterns = [name for name in channels if _PATTERN_CHARACTERS.intersection(name)]
         names = [name for name in channels if name not in patterns]
-        self._entries = [(verb, entries) for verb, entries in (("", names), ("P", patterns)) if entries]
+        self._probe_channel = b"" if probe is None else probe.channel
+        self._entries = [
+            (verb, entries)
+            for verb, entries in (("", [*names, *filter(None, (self._probe_channel,))]), ("P", patterns))
+            if entries
+        ]
         self._connector = connector
+        self._probe = probe
+        self._client_id: int | None = None
         self._max_backlog_bytes = max_backlog_bytes
         self._timeout = timeout
         self._observer = observer
@@ -59,13 +69,15 @@ class PubSubSubscriber:
             self._drain = await self._connector.connect(
                 lambda: Drain(self._max_backlog_bytes, lambda held: self._observer.notice(BacklogFull(held)))
             )
-            self._send("SUBSCRIBE")
             async with asyncio.timeout(self._timeout):
+                if self._probe is not None:
+                    self._client_id = await self._ask_client_id(self._drain)
+                self._send("SUBSCRIBE")
                 while self._unconfirmed:
                     self._early += await self._next_slice(self._drain)
         except LoginRefused as error:
             raise SubscriptionRefused(str(error)) from None
-        except ConnectionFailed as error:
+        except (ConnectionFailed, ConnectionResetError) as error:
             raise SubscriptionLost(str(error)) from None
         except TimeoutError:
             raise SubscriptionLost(f"not confirmed within {self._timeout:g} s") from None
@@ -76,6 +88,11 @@ class PubSubSubscriber:
             deliveries = await self._next_slice(self._drain)
         return deliveries
 
+    async def probe(self) -> float:
+        if self._drain is None or self._probe is None:
+            raise SubscriptionLost("not subscribed")
+        return await self._probe.round_trip(self._drain, self._client_id)
+
     async def unsubscribe(self) -> None:
         self._ending = True
         self._send("UNSUBSCRIBE")
@@ -84,6 +101,17 @@ class PubSubSubscriber:
         drain, self._drain = self._drain, None
         if drain is not None:
             await drain.close()
+        if self._probe is not None:
+            await self._probe.close()
+
+    async def _ask_client_id(self, drain: Drain) -> int | None:
+        """The server's number for this connection; None where we may not know."""
+        drain.transport.write(encode(("CLIENT", "ID")))
+        while (reply := self._reader.gets()) is _INCOMPLETE:
+            await drain.readable()
+            for piece in drain.slice():
+                self._reader.feed(*piece)
+        return reply if isinstance(reply, int) else None
 
     def _send(self, verb: str) -> None:
         if self._drain is not None:
@@ -91,14 +119,9 @@ class PubSubSubscriber:
                 self._drain.transport.write(encode((kind + verb, *entries)))
 
     async def _next_slice(self, drain: Drain) -> list[Delivery]:
-        if self._failure is not None:
-            raise self._failure
-        try:
-            await drain.readable()
-        except ConnectionResetError as error:
-            raise SubscriptionLost(str(error)) from None
+        await self._readable(drain)
         deliveries: list[Delivery] = []
-        feed, next_reply = self._reader.feed, self._reader.gets
+        feed, next_reply, probe_channel = self._reader.feed, self._reader.gets, self._probe_channel
         reply: Any = None
         try:
             for piece in drain.slice():
@@ -106,15 +129,29 @@ class PubSubSubscriber:
                 while (reply := next_reply()) is not _INCOMPLETE:
                     kind = reply[0]
                     if kind == b"message":
-                        deliveries.append((reply[2], reply[1]))
+                        _, channel, payload = reply
+                        if channel != probe_channel:
+                            deliveries.append((payload, channel))
+                        elif self._probe is not None:
+                            self._probe.arrived(payload)
                     elif kind == b"pmessage":
-                        deliveries.append((reply[3], reply[2]))
+                        # A pattern may match the probes of any subscriber.
+                        if not reply[2].startswith(PREFIX):
+                            deliveries.append((reply[3], reply[2]))
                     else:
                         self._take_confirmation(reply)
         except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:
             # Told by the next call: what was parsed before it is good.
             self._failure = _failure(reply, error)
         return deliveries
+
+    async def _readable(self, drain: Drain) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            await drain.readable()
+        except ConnectionResetError as error:
+            raise SubscriptionLost(str(error)) from None
 
     def _take_confirmation(self, reply: Sequence[Any]) -> None:
         kind, *_, subscriptions = reply

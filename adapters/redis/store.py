@@ -13,6 +13,9 @@ _SCRIPT = files("adapters.redis").joinpath("commit.lua").read_bytes()
 _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE, 3: Refused.NOT_ASKED}
 
+# Never a record's key: the domain refuses this type.
+CHECK_KEY = "kv-updater:check"
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -43,6 +46,15 @@ class RedisStore:
             return []
         texts: list[bytes | None] = await self._commands.call("MGET", *self._keys(types))
         return texts
+
+    async def check(self) -> None:
+        await self._evaluate([0, *self._header])
+        try:
+            # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
+            await self._commands.call("SET", self._key_prefix + CHECK_KEY, "", "XX")
+        except StoreUnavailable as error:
+            if not _denies_a_key(error):
+                raise
 
     async def close(self) -> None:
         await self._commands.close()

@@ -60,7 +60,7 @@ async def sides(
             else:
                 connector = Connector(url, timeout=TIMEOUT)
                 subscriber = PubSubSubscriber(
-                    connector, channels, max_backlog_bytes=1 << 20, timeout=TIMEOUT, observer=Unheard()
+                    connector, channels, probe=None, max_backlog_bytes=1 << 20, timeout=TIMEOUT, observer=Unheard()
                 )
             opened.push_async_callback(subscriber.close)
             await subscriber.subscribe()

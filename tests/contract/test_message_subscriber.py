@@ -11,6 +11,7 @@ import pytest
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
+from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import BacklogFull, Event
 from application.ports import Delivery, MessageSubscriber, SubscriptionLost, SubscriptionRefused
@@ -114,8 +115,11 @@ class OnServer:
     def subscriber(self, *channels: str, max_backlog_bytes: int = ROOMY, port: int = 0) -> PubSubSubscriber:
         url = self.server.url.replace(str(self.server.port), str(port or self.server.port))
         connector = Connector(f"{url}?protocol={self.protocol}", timeout=SOON)
+        probe = PubSubProbe(
+            Commands(Connector(self.server.url, timeout=SOON), timeout=SOON), "test", timeout=SOON, observer=self.told
+        )
         subscriber = PubSubSubscriber(
-            connector, channels, max_backlog_bytes=max_backlog_bytes, timeout=SOON, observer=self.told
+            connector, channels, probe=probe, max_backlog_bytes=max_backlog_bytes, timeout=SOON, observer=self.told
         )
         self._opened.append(subscriber)
         return subscriber
@@ -554,7 +558,12 @@ class TestSubscribing:
 
     async def test_a_server_that_does_not_answer_is_a_loss(self, own: Server) -> None:
         subscriber = PubSubSubscriber(
-            Connector(own.url, timeout=0.2), ["update"], max_backlog_bytes=ROOMY, timeout=0.2, observer=Told()
+            Connector(own.url, timeout=0.2),
+            ["update"],
+            probe=None,
+            max_backlog_bytes=ROOMY,
+            timeout=0.2,
+            observer=Told(),
         )
         own.freeze()
         with pytest.raises(SubscriptionLost):
@@ -566,7 +575,7 @@ class TestSubscribing:
     async def test_a_confirmation_that_does_not_come_is_a_loss(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
         url = f"redis://127.0.0.1:{proxy.port}?protocol={redis_channels.protocol}"
         subscriber = PubSubSubscriber(
-            Connector(url, timeout=SOON), ["update"], max_backlog_bytes=ROOMY, timeout=0.1, observer=Told()
+            Connector(url, timeout=SOON), ["update"], probe=None, max_backlog_bytes=ROOMY, timeout=0.1, observer=Told()
         )
         proxy.drop_replies(after=b"SUBSCRIBE")
         with pytest.raises(SubscriptionLost):
@@ -586,6 +595,7 @@ class TestSubscribing:
         subscriber = PubSubSubscriber(
             Connector(f"{url}?protocol={protocol}", timeout=SOON),
             ["update"],
+            probe=None,
             max_backlog_bytes=ROOMY,
             timeout=SOON,
             observer=Told(),
@@ -608,6 +618,7 @@ class TestSubscribing:
             subscriber = PubSubSubscriber(
                 Connector(f"{url}?protocol={protocol}", timeout=SOON),
                 channels,
+                probe=None,
                 max_backlog_bytes=ROOMY,
                 timeout=SOON,
                 observer=Told(),
@@ -642,6 +653,7 @@ class TestSubscribing:
             subscriber = PubSubSubscriber(
                 Connector(f"redis://127.0.0.1:{port}?protocol=2", timeout=SOON),  # it does not ask who is there
                 ["update"],
+                probe=None,
                 max_backlog_bytes=ROOMY,
                 timeout=SOON,
                 observer=Told(),

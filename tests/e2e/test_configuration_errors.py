@@ -158,7 +158,7 @@ class TestLogin:
         with started(directory=tmp_path, env=env) as service:
             assert service.ends() == 1
             errors = [entry for entry in service.entries if entry["level"] == "ERROR"]
-            assert [error["message"] for error in errors] == ["The server does not let us subscribe"]
+            assert [error["message"] for error in errors] == ["Redis refuses what the service needs"]
             assert errors[0]["detail"]
             assert b"not-the-secret" not in service.raw_log
             assert len(service.entries) == len(service.raw_log.splitlines()) == 2
@@ -171,7 +171,7 @@ class TestLogin:
         with started("--log-format", "json", "--redis-url", url, directory=tmp_path) as service:
             assert service.ends() == 1
             errors = [entry for entry in service.entries if entry["level"] == "ERROR"]
-            assert [error["message"] for error in errors] == ["The server does not let us subscribe"]
+            assert [error["message"] for error in errors] == ["Redis refuses what the service needs"]
             assert "NOPERM" in errors[0]["detail"]
             assert SECRET.encode() not in service.raw_log
 

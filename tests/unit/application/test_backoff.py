@@ -31,6 +31,6 @@ def test_jitter_takes_off_up_to_half(jitter: float, shortened: float) -> None:
 
 def test_jitter_of_one_delay_does_not_change_the_next() -> None:
     chances = iter([0.9, 0.0, 0.0])
-    backoff = Backoff(jitter=lambda: next(chances), first=1.0)
+    backoff = Backoff(jitter=lambda: next(chances), first=1.0, cap=60.0)
 
     assert delays(backoff, 3) == [pytest.approx(0.55), 2.0, 4.0]

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from application.backoff import Backoff
-from application.events import Subscribed, SubscriptionBroken
+from application.events import ReadinessChanged, Subscribed, SubscriptionBroken
 from application.ports import Delivery, SubscriptionLost, SubscriptionRefused
-from application.subscription import Subscription
+from application.readiness import Readiness
+from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
 from tests.world import (
     HeldClock,
@@ -28,13 +29,26 @@ REFUSED = SubscriptionRefused("NOPERM no permission")
 class Listening:
     """One subscription over a server that does what the test lists."""
 
-    def __init__(self, *receiving: Sequence[Delivery] | Exception, clock: SimulatedClock | None = None) -> None:
+    def __init__(
+        self,
+        *receiving: Sequence[Delivery] | Exception,
+        clock: SimulatedClock | None = None,
+        probe_interval: float = 0.0,
+    ) -> None:
         self.subscriber = ScriptedSubscriber(*receiving)
         self.clock = clock or SimulatedClock()
         self.observer = Recorder()
         self.tally = Tally()
         backoff = Backoff(jitter=lambda: 0.0)
-        self.subscription = Subscription(self.subscriber, backoff, self.clock, self.observer, self.tally)
+        self.subscription = Subscription(
+            subscriber=self.subscriber,
+            backoff=backoff,
+            clock=self.clock,
+            observer=self.observer,
+            readiness=Readiness(self.observer, SUBSCRIPTION),
+            tally=self.tally,
+            probe_interval=probe_interval,
+        )
 
     async def receive(self) -> Sequence[Delivery]:
         return await self.subscription.receive()
@@ -49,7 +63,7 @@ async def test_the_first_call_subscribes_and_tells_so_without_a_gap() -> None:
 
     assert listening.subscription.confirmed
     assert listening.subscriber.subscribed == 1
-    assert listening.observer.events == [Subscribed(gap=None)]
+    assert listening.observer.events == [ReadinessChanged(None), Subscribed(gap=None)]
     assert listening.tally == Tally()
 
 
@@ -106,9 +120,9 @@ async def test_a_gap_of_a_subscription_that_heard_nothing_lasts_from_its_confirm
 
     await listening.receive()
 
-    assert [event.gap for event in listening.observer.of(Subscribed)] == [None, 0.05, 0.05]
+    assert [event.gap for event in listening.observer.of(Subscribed)] == [None, 0.05, pytest.approx(0.1)]
     assert listening.tally.gaps == listening.tally.reconnects == 2
-    assert listening.tally.gap_seconds == pytest.approx(0.1)
+    assert listening.tally.gap_seconds == pytest.approx(0.15)
 
 
 async def test_connections_that_never_were_are_no_gap() -> None:
@@ -121,15 +135,20 @@ async def test_connections_that_never_were_are_no_gap() -> None:
     assert listening.tally == Tally()
 
 
-async def test_the_waits_between_tries_grow_to_a_cap_and_start_anew_after_a_confirmation() -> None:
-    listening = Listening(FIRST, LOST, SECOND)
-    listening.subscriber.subscribing = [LOST] * 9
+@pytest.mark.parametrize(("healthy_for", "next_wait"), [(9.0, 2.0), (11.0, 0.05)])
+async def test_the_waits_between_tries_grow_to_a_cap_and_start_anew_after_a_healthy_while(
+    healthy_for: float, next_wait: float
+) -> None:
+    listening = Listening(FIRST)
+    listening.subscriber.subscribing = [LOST] * 7
     await listening.receive()
+    listening.clock.pass_time(healthy_for)
+    listening.subscriber.receiving = [LOST, SECOND]
     await listening.receive()
 
-    waits = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert listening.clock.slept == [*waits, 0.05]
-    assert [event.retry_in for event in listening.observer.of(SubscriptionBroken)] == [*waits, 0.05]
+    waits = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, next_wait]
+    assert listening.clock.slept == waits
+    assert [event.retry_in for event in listening.observer.of(SubscriptionBroken)] == waits
 
 
 async def test_a_refusal_before_the_first_confirmation_is_final() -> None:

@@ -1,0 +1,119 @@
+"""Proves a subscription: what is published on another connection must come through it.
+
+While it is at it, it looks at how the server treats the subscriber: its role, and the output buffer.
+"""
+
+import asyncio
+import re
+import secrets
+from typing import Any
+
+import hiredis
+
+from adapters.redis.commands import Commands, unavailable
+from adapters.redis.drain import Drain
+from application.events import OutputBufferGrows
+from application.ports import Observer, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+
+PREFIX = b"kv-updater:probe:"
+
+_OMEM = re.compile(rb"\bomem=(\d+)")
+# Where CONFIG GET is denied: what Redis and Valkey have for pub/sub clients unless configured, 32 MB, or 8 MB for 60 s.
+_DEFAULT_LIMIT = 8 * 1024 * 1024
+
+
+class PubSubProbe:
+    """One subscriber's probes, on a `channel` that no other listens to.
+
+    `timeout`: seconds of silence after a probe was sent that end the subscription.
+    """
+
+    def __init__(self, commands: Commands, name: str, *, timeout: float, observer: Observer) -> None:
+        self.channel = PREFIX + name.encode()
+        self._commands = commands
+        self._timeout = timeout
+        self._observer = observer
+        self._awaited = b""
+        self._arrival: asyncio.Future[bool] | None = None
+        self._was_master = False
+        self._limit: int | None = None
+
+    async def round_trip(self, drain: Drain, client_id: int | None) -> float:
+        """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
+
+        Raises SubscriptionLost or SubscriptionRefused, as the port has it.
+        """
+        loop = asyncio.get_running_loop()
+        sent_at, self._awaited, self._arrival = loop.time(), secrets.token_hex(8).encode(), loop.create_future()
+        unsent = ""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._send(client_id)
+        except StoreRefused as error:
+            raise SubscriptionRefused(f"a probe cannot be published: {error}") from None
+        except SubscriptionLost as lost:
+            drain.give_up(str(lost))
+            raise
+        except (StoreUnavailable, TimeoutError) as error:
+            unsent = f", for it could not be published: {error}"
+
+        # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
+        while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
+            silence = loop.time() - max(sent_at, drain.heard_at)
+            if silence >= self._timeout and not drain.bytes:
+                drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
+            if drain.lost is not None:
+                raise SubscriptionLost(drain.lost)
+            patience = self._timeout - silence if silence < self._timeout else self._timeout
+            await asyncio.wait((self._arrival,), timeout=patience)
+        if self._arrival.done() and not self._arrival.result():
+            raise SubscriptionLost("subscribed anew")
+        return loop.time() - sent_at
+
+    def arrived(self, payload: bytes) -> None:
+        """This has come through the subscription."""
+        if payload == self._awaited and self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(True)
+
+    async def close(self) -> None:
+        """The subscription is gone; the next may be to another server."""
+        self._was_master, self._limit = False, None
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(False)
+        await self._commands.close()
+
+    async def _send(self, client_id: int | None) -> None:
+        """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
+        role, clients, published = await self._commands.calls(
+            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), ("PUBLISH", self.channel, self._awaited)
+        )
+        if isinstance(published, hiredis.ReplyError):
+            raise unavailable(published)
+        self._check_role(role)
+        if isinstance(clients, bytes) and (found := _OMEM.search(clients)):
+            await self._check_buffer(int(found[1]))
+
+    def _check_role(self, role: Any) -> None:
+        if not isinstance(role, list):
+            return
+        is_master = role[0] == b"master"
+        if self._was_master and not is_master:
+            raise SubscriptionLost("the server is a replica now: publishers have gone to another")
+        self._was_master = is_master
+
+    async def _check_buffer(self, omem: int) -> None:
+        if self._limit is None:
+            (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
+            self._limit = _limit_of(reply)
+        if self._limit and omem > self._limit // 2:
+            self._observer.notice(OutputBufferGrows(omem, self._limit))
+
+
+def _limit_of(reply: Any) -> int:
+    """The smaller of the two limits for pub/sub clients, hard and soft; 0: neither is set."""
+    texts = list(reply.values() if isinstance(reply, dict) else reply) if isinstance(reply, dict | list) else []
+    words = texts[-1].split() if texts else []
+    if b"pubsub" not in words:
+        return _DEFAULT_LIMIT
+    at = words.index(b"pubsub") + 1
+    return min((limit for limit in map(int, words[at : at + 2]) if limit), default=0)
