@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """Number of keys in one commit, at most."""
     probe_interval: Seconds = 5.0
     """Seconds between two proofs that messages come through and the store takes writes; 0: none."""
-    probe_timeout: Annotated[Seconds, Field(gt=0)] = 5.0
+    probe_timeout: Annotated[Seconds, Field(gt=0)] = 4.0
     """Seconds of silence after a probe that end the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     """Seconds to commit what is pending before the process ends."""

@@ -55,7 +55,7 @@ class PubSubProbe:
             drain.give_up(str(lost))
             raise
         except (StoreUnavailable, TimeoutError) as error:
-            unsent = f", for it could not be published: {error}"
+            unsent = f", for it could not be published: {str(error) or 'no answer'}"
 
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
         while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
