@@ -2,8 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
+from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
+from application.commit_batch import Entry
 from application.events import DeadLettersFailed
 from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
 from application.tally import Tally
@@ -15,6 +18,7 @@ _MAX_BATCH = 100
 _FINAL = frozenset({"wrongtype", "noperm"})
 # Payloads may be large: waiting letters are bounded by bytes as well as by number.
 _MAX_BYTES = 64 * 1024 * 1024
+_Waiting = tuple[DeadLetter, Sequence[Entry]]
 
 
 class DeadLetterQueue:
@@ -28,6 +32,7 @@ class DeadLetterQueue:
         clock: Clock,
         observer: Observer,
         tally: Tally,
+        acknowledgements: Acknowledgements,
         max_letters: int,
         max_payload_bytes: int,
     ) -> None:
@@ -36,9 +41,10 @@ class DeadLetterQueue:
         self._clock = clock
         self._observer = observer
         self._tally = tally
+        self._acknowledgements = acknowledgements
         self._max_letters = max_letters
         self._max_payload_bytes = max_payload_bytes
-        self._waiting: deque[DeadLetter] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -46,11 +52,11 @@ class DeadLetterQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, payload: bytes, channel: bytes, rejection: Rejection) -> None:
-        """Take a message that will not be stored."""
+    def add(self, payload: bytes, channel: bytes, rejection: Rejection, entries: Sequence[Entry] = ()) -> None:
+        """Take a message that will not be stored; `entries` are acknowledged once it is written, and not before."""
         kept = payload[: self._max_payload_bytes]
         letter = DeadLetter(kept, len(payload), rejection.reason, rejection.detail, channel, self._clock.now())
-        self._waiting.append(letter)
+        self._waiting.append((letter, entries))
         self._bytes += len(kept)
         self._trim()
         self._changed.set()
@@ -80,19 +86,27 @@ class DeadLetterQueue:
         """Write some of those that wait. Raises StoreUnavailable; they wait on, unless no other try can help."""
         batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
         try:
-            await self._dead_letters.add(batch)
+            await self._dead_letters.add([letter for letter, _ in batch])
         except BaseException as error:
             if isinstance(error, StoreUnavailable) and error.kind in _FINAL:
-                self._bytes -= sum(len(letter.payload) for letter in batch)
-                self._tally.dead_letters_dropped += len(batch)
+                for waiting in batch:
+                    self._drop(waiting)
                 raise
             self._waiting.extendleft(reversed(batch))
             self._trim()
             raise
-        self._bytes -= sum(len(letter.payload) for letter in batch)
+        for letter, entries in batch:
+            self._bytes -= len(letter.payload)
+            self._acknowledgements.add(entries)
         self._tally.dead_letters += len(batch)
 
     def _trim(self) -> None:
         while len(self._waiting) > self._max_letters or (self._bytes > _MAX_BYTES and self._waiting):
-            self._bytes -= len(self._waiting.popleft().payload)
-            self._tally.dead_letters_dropped += 1
+            self._drop(self._waiting.popleft())
+
+    def _drop(self, waiting: _Waiting) -> None:
+        letter, entries = waiting
+        self._bytes -= len(letter.payload)
+        self._tally.dead_letters_dropped += 1
+        # Not acknowledged: neither is the message stored nor does anybody know of it.
+        self._acknowledgements.done(entries)

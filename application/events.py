@@ -110,6 +110,31 @@ class DeadLettersFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AcknowledgementFailed:
+    """Stream entries could not be acknowledged; they wait, and the next try is in `retry_in` seconds."""
+
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesLost:
+    """Stream entries were gone before anybody read them; `count` is None where the server cannot tell."""
+
+    stream: bytes
+    count: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesClaimed:
+    """Entries that a dead updater had taken and not settled are delivered again."""
+
+    stream: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadinessChanged:
     """Messages come through and records can be written again; or not any more, and `why`."""
 
@@ -131,4 +156,7 @@ Event = (
     | StoreFailed
     | StoreRecovered
     | DeadLettersFailed
+    | AcknowledgementFailed
+    | EntriesLost
+    | EntriesClaimed
 )

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+from application.acknowledgements import Acknowledgements
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.pending_updates import Pending, PendingUpdates
@@ -27,6 +28,8 @@ _LONGEST_SLICE = 0.0005
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
 _FEW_BATCHES = 4
+# An entry that so many processes have taken and none has settled is likely to be what they died of.
+_MAX_DELIVERIES = 5
 _TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
 
 
@@ -45,6 +48,7 @@ class KVUpdater:
         pending_updates: PendingUpdates,
         committer: Committer,
         refusals: Refusals,
+        acknowledgements: Acknowledgements,
         dead_letter_queue: DeadLetterQueue | None,
         store_health: StoreHealth,
         clock: Clock,
@@ -56,6 +60,7 @@ class KVUpdater:
         self._pending = pending_updates
         self._committer = committer
         self._refusals = refusals
+        self._acknowledgements = acknowledgements
         self._dead_letter_queue = dead_letter_queue
         self._store_health = store_health
         self._clock = clock
@@ -82,19 +87,25 @@ class KVUpdater:
                 tasks.create_task(self._commit_until_ended(at_least), name=f"commit {at_least}")
                 for at_least in (1, self._max_batch)
             ]
+            burying = None
             if self._dead_letter_queue is not None:
-                tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
+                burying = tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
+            acknowledging = tasks.create_task(self._acknowledgements.run(), name="acknowledgements")
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
+                await self._acknowledgements.room()
             self._ended.set()
             self._changed.set()
             await asyncio.gather(*committing)
-            if self._dead_letter_queue is not None:
+            if self._dead_letter_queue is not None and burying is not None:
                 self._dead_letter_queue.end()
+                await burying
+            self._acknowledgements.end()
+            await acknowledging
             for task in watching:
                 task.cancel()
 
@@ -110,6 +121,7 @@ class KVUpdater:
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
+        self._acknowledgements.stop()
         await self._subscription.stop()
 
     def receive(self, deliveries: Sequence[Delivery]) -> None:
@@ -119,16 +131,28 @@ class KVUpdater:
         tally = self.tally
         pending_before = len(self._pending)
         offered = 0
-        for payload, channel in deliveries:
+        for payload, channel, entry in deliveries:
+            if entry is not None:
+                self._acknowledgements.taken(1)
+                if entry.deliveries > _MAX_DELIVERIES:
+                    self._refusals.poison(payload, entry)
+                    continue
+            entries = () if entry is None else (entry,)
             message = accept(payload, channel)
             if isinstance(message, Rejection):
-                self._refusals.rejected(payload, channel, message)
-            elif message.expires_at is not None and message.expires_at <= now:
+                self._refusals.rejected(payload, channel, message, entries)
+                continue
+            if entry is not None:
+                message.entry = entry.id
+            if message.expires_at is not None and message.expires_at <= now:
                 tally.expired += 1
+                self._acknowledgements.add(entries)
             elif offer(message, now):
                 offered += 1
+                if entry is not None:
+                    self._pending.hold(message.type, entry)
             else:
-                self._refusals.unstorable(message, _TOO_MANY_KEYS)
+                self._refusals.unstorable(message, _TOO_MANY_KEYS, entries)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
         self._changed.set()

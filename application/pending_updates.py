@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from application.commit_batch import Entry
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage
 
@@ -12,10 +13,12 @@ from domain.update_message import UpdateMessage
 @dataclass(slots=True)
 class Pending:
     """Messages by type. Those named in `unconditional` have replaced one that would have overwritten any
-    record, so they overwrite any record too: conflating must not change the outcome."""
+    record, so they overwrite any record too: conflating must not change the outcome. `entries` are acknowledged when
+    their type is settled: those of the messages conflated away too."""
 
     messages: dict[str, UpdateMessage] = field(default_factory=dict)
     unconditional: set[str] = field(default_factory=set)
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -43,13 +46,15 @@ class PendingUpdates:
             if len(messages) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
                 return False
             messages[type_] = message
-        else:
-            instant = message.instant
-            if self._supersedes(instant, held.instant, now):
-                messages[type_] = message
-                if _steps_back(instant, held.instant):
-                    self._pending.unconditional.add(type_)
+        elif self._supersedes(message, held, now):
+            messages[type_] = message
+            if _steps_back(message.instant, held.instant):
+                self._pending.unconditional.add(type_)
         return True
+
+    def hold(self, type_: str, entry: Entry) -> None:
+        """Keep the entry of a message that was offered and kept, until the type is settled."""
+        self._pending.entries.setdefault(type_, []).append(entry)
 
     def take(self, max_keys: int, but: Collection[str] = ()) -> Pending:
         """The types that wait longest, at most so many and none of `but`; they are no longer held here."""
@@ -64,6 +69,8 @@ class PendingUpdates:
         if pending.unconditional:
             batch.unconditional = pending.unconditional.intersection(types)
             pending.unconditional -= batch.unconditional
+        if pending.entries:
+            batch.entries = {type_: pending.entries.pop(type_) for type_ in types if type_ in pending.entries}
         self._taken += len(types)
         if self._taken > len(pending):
             # A dict keeps the places of what was popped, and each look at its front passes them all.
@@ -76,6 +83,8 @@ class PendingUpdates:
         """Put back what could not be committed, under what has arrived since; how many were conflated."""
         self._in_flight = [other for other in self._in_flight if other is not batch]
         messages, unconditional = self._pending.messages, self._pending.unconditional
+        for type_, entries in batch.entries.items():
+            self._pending.entries.setdefault(type_, [])[:0] = entries
         conflated = 0
         for type_, earlier in batch.messages.items():
             later = messages.setdefault(type_, earlier)
@@ -83,7 +92,7 @@ class PendingUpdates:
                 conflated += 1
                 if type_ in unconditional:
                     continue
-                if not self._supersedes(later.instant, earlier.instant, now):
+                if not self._supersedes(later, earlier, now):
                     messages[type_] = earlier
                 elif _steps_back(later.instant, earlier.instant):
                     unconditional.add(type_)

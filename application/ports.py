@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Protocol
 
+from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.events import Event
-from domain.stored_record import StoredRecord
 
-Delivery = tuple[bytes, bytes]
-"""A message as it came: payload, and the name of the channel it was published on."""
+Delivery = tuple[bytes, bytes, Entry | None]
+"""A message as it came: payload, the name of the channel (or the key of the stream), and of a stream the entry."""
 
 
 class SubscriptionLost(ConnectionError):
@@ -69,6 +68,13 @@ class MessageSubscriber(Protocol):
         """
         ...
 
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """These are settled, and are not to be delivered again. May be called while `receive` waits, and after its end.
+
+        Raises StoreUnavailable; then some may have been acknowledged, and to acknowledge them again does no harm.
+        """
+        ...
+
     async def unsubscribe(self) -> None:
         """Ask for the end; returns at once. May be called while `receive` waits."""
         ...
@@ -78,46 +84,22 @@ class MessageSubscriber(Protocol):
         ...
 
 
-class CommitBatch:
-    """Conditional writes, column by column: `types[i]` becomes `records[i]` if it holds `expected[i]`.
+class KeyValueStore(Protocol):
+    """Where the records are. Calls may overlap; each batch's writes are atomic one by one, not together.
 
-    An expectation of `b""` means absent; an empty string counts as absent too. Where `expires_at[i]` is not None
-    the record is gone from then on (to the millisecond).
+    `acknowledges`: whether a write that is done, or that proves to be unchanged, acknowledges its entries too,
+    atomically with it.
     """
 
-    __slots__ = ("expected", "expires_at", "records", "types")
+    @property
+    def acknowledges(self) -> bool: ...
 
-    def __init__(self) -> None:
-        self.types: list[str] = []
-        self.expected: list[bytes] = []
-        self.records: list[StoredRecord] = []
-        self.expires_at: list[datetime | None] = []
-
-    def add(self, type_: str, expected: bytes, record: StoredRecord, expires_at: datetime | None) -> None:
-        """One more write; the types of a batch are distinct."""
-        self.types.append(type_)
-        self.expected.append(expected)
-        self.records.append(record)
-        self.expires_at.append(expires_at)
-
-
-class Refused(Enum):
-    """Why a write of a batch was not done, where it is not that another record was found."""
-
-    UNCHANGED = "the store already holds this record"
-    OTHER_REDIS_TYPE = "the key holds another Redis type"
-    NOT_PERMITTED = "the account may not use this key"
-    NOT_ASKED = "the answer was full before the turn of this one: to be tried again"
-
-
-class KeyValueStore(Protocol):
-    """Where the records are. Calls may overlap; each batch's writes are atomic one by one, not together."""
-
-    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         """Compare and set every record of the batch; the answer names only those that were not written.
 
-        By index: what the store held instead of the expectation (`b""`: nothing), or why it was refused.
-        Raises StoreUnavailable; then any part of the batch may have been written, or be written later.
+        By index: what the store held instead of the expectation, why it was refused, or the error, where only a
+        part of the store could not be reached. Raises StoreUnavailable where that is all of it. What there is an
+        error for may have been written, or may be written later.
         """
         ...
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from application.events import RecordsValidated, ValidationFailed
 from application.known_records import KnownRecords
-from application.ports import Clock, KeyValueStore, Observer
+from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable
 from application.tally import Tally
 from domain.ordering import Ordering
 from domain.stored_record import StoredRecord
@@ -22,7 +22,7 @@ class ReadBack:
         *,
         store: KeyValueStore,
         ordering: Ordering,
-        read_record: Callable[[bytes], StoredRecord | None],
+        read_record: Callable[[bytes, bytes | None], StoredRecord | None],
         known: KnownRecords,
         clock: Clock,
         observer: Observer,
@@ -41,13 +41,17 @@ class ReadBack:
 
         Raises StoreUnavailable.
         """
-        found = await self._store.read(list(written))
+        try:
+            found = await self._store.read(list(written))
+        except StoreUnavailable:
+            self._known.clear()
+            raise
         failures = 0
         for (type_, (record, expires_at)), text in zip(written.items(), found, strict=True):
             if text == record.text or (text is None and expires_at is not None and expires_at <= self._clock.now()):
                 continue
-            stored = self._read_record(text or b"")
-            if stored is not None and self._ordering.supersedes(stored.instant, record.instant, now):
+            stored = self._read_record(text or b"", None)
+            if stored is not None and self._ordering.supersedes(stored, record, now):
                 self._known.remember(type_, stored)
                 continue
             failures += 1

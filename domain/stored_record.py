@@ -11,17 +11,21 @@ from domain.update_message import NULL, UpdateMessage
 
 
 class StoredRecord(msgspec.Struct, gc=False, frozen=True):
-    """`{"updated":...,"valid":...,"values":...}`, in this order; `instant` orders it (None: unordered)."""
+    """`{"updated":...,"valid":...,"values":...}`, in this order; `instant` orders it (None: unordered).
+
+    `entry` decides ties: the id of the stream entry it came by (None: none, or not known).
+    """
 
     text: bytes
     instant: datetime | None
+    entry: bytes | None = None
 
     @classmethod
     def of(cls, message: UpdateMessage) -> Self:
         """The exact projection of one accepted message."""
         texts = message.texts()
         members = (b'{"updated":', texts.updated, b',"valid":', texts.valid, b',"values":', texts.values, b"}")
-        return cls(b"".join(members), message.instant)
+        return cls(b"".join(members), message.instant, message.entry)
 
 
 class _Members(msgspec.Struct, gc=False):
@@ -32,13 +36,13 @@ class _Members(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Members).decode
 
 
-def read_record(text: bytes, instants: InstantReader) -> StoredRecord | None:
+def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> StoredRecord | None:
     """What the store holds, or None where it is not a record (absent, or somebody else's string)."""
     try:
         try:
             members = _decode(text)
         except msgspec.DecodeError:
             members = decode_with_lone_surrogates(text, _Members)
-        return StoredRecord(text, instants.read(str(members.updated, "utf-8")))
+        return StoredRecord(text, instants.read(str(members.updated, "utf-8")), entry)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -25,7 +25,7 @@ class UpdateMessage(msgspec.Struct, gc=False):
 
     `channel` is where it came from, should it become a dead letter. `instant` orders it (None: unordered);
     `expires_at` is set only where records expire. It holds no cycles, so the collector need not know it: there may
-    be a million of them.
+    be a million of them. `entry` is the id of the stream entry it came by, if it did.
     """
 
     type: str
@@ -33,6 +33,7 @@ class UpdateMessage(msgspec.Struct, gc=False):
     channel: bytes
     instant: datetime | None = None
     expires_at: datetime | None = None
+    entry: bytes | None = None
 
     def texts(self) -> MemberTexts:
         """The members of the record. Read again: most messages are conflated away before anybody asks."""

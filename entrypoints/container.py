@@ -24,8 +24,10 @@ from adapters.redis.publisher import RedisPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from adapters.redis.store import CHECK_KEY, RedisStore
+from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.committer import Committer
+from application.conflicts import Conflicts
 from application.dead_letter_queue import DeadLetterQueue
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
@@ -90,7 +92,7 @@ def _ordering(settings: Settings) -> Ordering:
     return Arrival() if settings.ordering == "arrival" else Newest(timedelta(seconds=settings.max_clock_skew))
 
 
-def _record_reader(instants: InstantReader) -> Callable[[bytes], StoredRecord | None]:
+def _record_reader(instants: InstantReader) -> Callable[[bytes, bytes | None], StoredRecord | None]:
     return partial(read_record, instants=instants)
 
 
@@ -171,6 +173,14 @@ class Container(containers.DeclarativeContainer):
         ),
     )
 
+    acknowledgements = providers.Singleton(
+        Acknowledgements,
+        subscriber=subscriber,
+        backoff=backoff,
+        clock=clock,
+        observer=observer,
+        max_outstanding=_given.max_pending_keys,
+    )
     dead_letter_queue = providers.Selector(
         providers.Callable(lambda settings: "on" if settings.dead_letter_stream else "off", settings),
         on=providers.Singleton(
@@ -180,12 +190,13 @@ class Container(containers.DeclarativeContainer):
             clock=clock,
             observer=observer,
             tally=tally,
+            acknowledgements=acknowledgements,
             max_letters=_given.dead_letter_maxlen,
             max_payload_bytes=_given.max_message_bytes,
         ),
         off=providers.Object(None),
     )
-    refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue)
+    refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue, acknowledgements)
     pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys)
     subscription = providers.Singleton(
         Subscription,
@@ -223,14 +234,18 @@ class Container(containers.DeclarativeContainer):
         ),
         off=providers.Object(None),
     )
+    conflicts = providers.Singleton(
+        Conflicts, ordering=ordering, read_record=record_reader, known=known_records, tally=tally
+    )
     committer = providers.Singleton(
         Committer,
         store=store,
         ordering=ordering,
-        read_record=record_reader,
         known=known_records,
+        conflicts=conflicts,
         read_back=read_back,
         refusals=refusals,
+        acknowledgements=acknowledgements,
         clock=clock,
         observer=observer,
         tally=tally,
@@ -242,6 +257,7 @@ class Container(containers.DeclarativeContainer):
         pending_updates=pending_updates,
         committer=committer,
         refusals=refusals,
+        acknowledgements=acknowledgements,
         dead_letter_queue=dead_letter_queue,
         store_health=store_health,
         clock=clock,

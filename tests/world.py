@@ -11,14 +11,17 @@ from typing import Any
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.memory.store import MemoryStore
+from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
+from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.committer import Committer
+from application.conflicts import Conflicts
 from application.dead_letter_queue import DeadLetterQueue
 from application.events import Event
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
-from application.ports import CommitBatch, DeadLetter, Delivery, Refused, StoreUnavailable
+from application.ports import DeadLetter, Delivery, StoreUnavailable
 from application.read_back import ReadBack
 from application.readiness import Readiness
 from application.refusals import Refusals
@@ -27,7 +30,7 @@ from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Newest, Ordering
-from domain.stored_record import read_record
+from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
@@ -100,7 +103,7 @@ class UnreliableStore(MemoryStore):
         self.meanwhile: Callable[[], None] = lambda: None
         self.meanwhile_reading: Callable[[], None] = lambda: None
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         fault = self.faults.pop(0) if self.faults else ""
         self.commits.append(batch)
         self.meanwhile()
@@ -131,7 +134,7 @@ class HeldStore(UnreliableStore):
         self.released = asyncio.Event()
         self.on_their_way = 0
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         self.on_their_way += 1
         try:
             await self.released.wait()
@@ -153,6 +156,8 @@ class ScriptedSubscriber:
         self.receiving = list(receiving)
         self.subscribing: list[Exception | asyncio.Event] = []
         self.probing: list[float | Exception] = []
+        self.acknowledging: list[Exception | None] = []
+        self.acknowledged: list[Entry] = []
         self.unsubscribing_takes = 0
         self.stuck_bytes = 0
         self.subscribed = 0
@@ -161,7 +166,7 @@ class ScriptedSubscriber:
     @property
     def backlog_bytes(self) -> int:
         slices = [step for step in self.receiving if not isinstance(step, Exception)]
-        return self.stuck_bytes + sum(len(payload) for deliveries in slices for payload, _ in deliveries)
+        return self.stuck_bytes + sum(len(payload) for deliveries in slices for payload, _, _ in deliveries)
 
     async def subscribe(self) -> None:
         step = self.subscribing.pop(0) if self.subscribing else None
@@ -185,6 +190,12 @@ class ScriptedSubscriber:
         if isinstance(step, Exception):
             raise step
         return step
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        step = self.acknowledging.pop(0) if self.acknowledging else None
+        if step is not None:
+            raise step
+        self.acknowledged += entries
 
     async def unsubscribe(self) -> None:
         for _ in range(self.unsubscribing_takes):
@@ -235,10 +246,17 @@ class World:
         self.tally = Tally()
         self.instants = InstantReader()
         self.dead_letters = UnreliableDeadLetters()
-        self.queue = self._queue() if self.buries else None
-        refusals = Refusals(self.tally, self.observer, self.queue)
-        self.known = KnownRecords(self.known_bytes)
         self.subscriber = self.subscriber or MemorySubscriber(self.channels, ["update"])
+        self.acknowledgements = Acknowledgements(
+            subscriber=self.subscriber,
+            backoff=self._backoff(),
+            clock=self.clock,
+            observer=self.observer,
+            max_outstanding=self.max_keys,
+        )
+        self.queue = self._queue() if self.buries else None
+        refusals = Refusals(self.tally, self.observer, self.queue, self.acknowledgements)
+        self.known = KnownRecords(self.known_bytes)
         self.readiness = Readiness(self.observer, SUBSCRIPTION, STORE)
         around: Any = {
             "backoff": self._backoff(),
@@ -253,20 +271,28 @@ class World:
         shared: Any = {
             "store": self.store,
             "ordering": self.ordering,
-            "read_record": lambda text: read_record(text, self.instants),
             "known": self.known,
             "clock": self.clock,
             "observer": self.observer,
             "tally": self.tally,
         }
-        read_back = ReadBack(**shared) if self.validates else None
-        self.committer = Committer(**shared, read_back=read_back, refusals=refusals)
+        deciding: Any = {"ordering": self.ordering, "known": self.known, "tally": self.tally}
+        conflicts = Conflicts(read_record=self._read_record, **deciding)
+        read_back = ReadBack(read_record=self._read_record, **shared) if self.validates else None
+        self.committer = Committer(
+            **shared,
+            conflicts=conflicts,
+            read_back=read_back,
+            refusals=refusals,
+            acknowledgements=self.acknowledgements,
+        )
         self.updater = KVUpdater(
             subscription=self.subscription,
             validator=Validator(self.rules, self.instants),
             pending_updates=PendingUpdates(self.ordering, self.max_keys),
             committer=self.committer,
             refusals=refusals,
+            acknowledgements=self.acknowledgements,
             dead_letter_queue=self.queue,
             store_health=self.store_health,
             clock=self.clock,
@@ -276,7 +302,7 @@ class World:
 
     def receive(self, *payloads: bytes) -> None:
         """Let these come over the channel, in one slice."""
-        self.updater.receive([(payload, b"update") for payload in payloads])
+        self.updater.receive(deliveries(*payloads))
         self.assert_balanced()
 
     async def persist(self, *payloads: bytes) -> None:
@@ -302,9 +328,13 @@ class World:
             clock=self.clock,
             observer=self.observer,
             tally=self.tally,
+            acknowledgements=self.acknowledgements,
             max_letters=100,
             max_payload_bytes=self.rules.max_message_bytes,
         )
+
+    def _read_record(self, text: bytes, entry: bytes | None) -> StoredRecord | None:
+        return read_record(text, entry, self.instants)
 
     @staticmethod
     def _backoff() -> Backoff:
@@ -332,7 +362,7 @@ def types_of(events: Sequence[Any]) -> list[str]:
 
 def deliveries(*payloads: bytes) -> list[Delivery]:
     """One slice, as a subscriber brings it."""
-    return [(payload, b"update") for payload in payloads]
+    return [(payload, b"update", None) for payload in payloads]
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from application.commit_batch import Entry
 from application.ports import Delivery
 
 _CHUNK_BYTES = 64 * 1024
@@ -52,11 +53,14 @@ class LinesSubscriber:
                 self._rest = [rest]
             if not chunk:
                 self._ended = True
-            deliveries = [(line, self._channel) for line in map(bytes.strip, lines) if line]
+            deliveries = [(line, self._channel, None) for line in map(bytes.strip, lines) if line]
         return deliveries
 
     async def probe(self) -> float:
         return 0.0  # a stream of lines is at its end, or alive
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Nothing of what it delivers is an entry."""
 
     async def unsubscribe(self) -> None:
         self._ended = True

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from application.commit_batch import Entry
 from application.ports import Delivery, SubscriptionLost
 
 
@@ -36,7 +37,7 @@ class MemorySubscriber:
 
     @property
     def backlog_bytes(self) -> int:
-        return sum(len(payload) for payload, _ in self._waiting)
+        return sum(len(payload) for payload, _, _ in self._waiting)
 
     async def subscribe(self) -> None:
         await self.close()
@@ -57,6 +58,9 @@ class MemorySubscriber:
             raise SubscriptionLost(self._lost or "not subscribed")
         return 0.0
 
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Nothing of what it delivers is an entry."""
+
     async def unsubscribe(self) -> None:
         await self.close()
 
@@ -68,7 +72,7 @@ class MemorySubscriber:
     def take(self, channel: str, payload: bytes) -> int:
         """One message of the server; how often it matched."""
         matches = sum(fnmatchcase(channel, entry) for entry in self._entries)
-        self._waiting += [(payload, os.fsencode(channel))] * matches
+        self._waiting += [(payload, os.fsencode(channel), None)] * matches
         self._changed.set()
         return matches
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from application.ports import Clock, CommitBatch, Refused
+from application.commit_batch import CommitBatch, Found, Refused
+from application.ports import Clock, StoreUnavailable
+from domain.entry_ids import follows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,25 +14,32 @@ if TYPE_CHECKING:
 class MemoryStore:
     """`values` is the whole store: bytes are a string, anything else is a key of another type."""
 
+    acknowledges = False
+
     def __init__(self, clock: Clock) -> None:
         self.values: dict[str, object] = {}
+        self._entries: dict[str, bytes | None] = {}
         self._expires_at: dict[str, datetime] = {}
         self._clock = clock
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
-        refused: dict[int, bytes | Refused] = {}
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+        refused: dict[int, Found | Refused | StoreUnavailable] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):
-            found = b"" if (value := self._value(type_)) is None else value
-            if not isinstance(found, bytes):
+            text, entry = b"" if (value := self._value(type_)) is None else value, self._entries.get(type_)
+            if not isinstance(text, bytes):
                 refused[index] = Refused.OTHER_REDIS_TYPE
-            elif found == expected:
-                self.values[type_] = record.text
+            elif text == expected.text and (not text or entry == expected.entry):
+                self.values[type_], self._entries[type_] = record.text, record.entry
                 self._expires_at.pop(type_, None)
                 if expires_at is not None:
                     self._expires_at[type_] = expires_at
+            elif text == record.text:
+                refused[index] = Refused.UNCHANGED
+                if follows(record.entry, entry):
+                    self._entries[type_] = record.entry
             else:
-                refused[index] = Refused.UNCHANGED if found == record.text else found
+                refused[index] = Found(text, entry)
         return refused
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:

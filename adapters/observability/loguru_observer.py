@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.observability.flood import FloodGate
 from application.events import (
+    AcknowledgementFailed,
     BacklogFull,
     DeadLettersFailed,
+    EntriesClaimed,
+    EntriesLost,
     Event,
     MessageRejected,
     MessageStale,
@@ -139,6 +142,21 @@ class LoguruObserver:
         if self._passes("ERROR", line):
             retry_in = round(event.retry_in, 3)
             self._write("ERROR", line, detail=quote(event.detail), dropped=event.dropped, retry_in=retry_in)
+
+    @_log.register
+    def _(self, event: AcknowledgementFailed) -> None:
+        line = "Stream entries not acknowledged"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+
+    @_log.register
+    def _(self, event: EntriesLost) -> None:
+        self._write("ERROR", f"Stream entries lost: {event.why}", stream=quote(event.stream), count=event.count)
+
+    @_log.register
+    def _(self, event: EntriesClaimed) -> None:
+        line = "Stream entries of a dead updater claimed"
+        self._write("WARNING", line, stream=quote(event.stream), count=event.count)
 
     def _passes(self, level: str, line: str) -> bool:
         self._levels[line] = level

@@ -1,34 +1,76 @@
--- Compare and set, key by key. KEYS: the record keys. ARGV: the channel for notices ('' = none), the length of
--- the key prefix, the length of the longest record, then all expectations ('' = absent), then all records, then,
--- where any record expires, all expiry times in milliseconds since the epoch ('' = never).
--- Answers for the keys that were not written, as pairs: index, then what was found ('' = nothing), or 1 where
--- the key holds the record already, 2 where it holds another Redis type, 3 where it was not looked at, because
--- the answer was full.
-local n = #KEYS
-local channel, prefix, longest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local expected, records, expiries = 3, 3 + n, 3 + 2 * n
-local expires = #ARGV > expiries
-local refused, told, failure = {}, 0, nil
+-- Compare and set, key by key. KEYS: the record keys; with streams, then the hash of the ids of the entries that
+-- the records came by, and the streams whose entries are acknowledged here.
+-- ARGV: the number of records; the channel for notices ('' = none); the length of the key prefix; the length of the
+-- longest record; whether records expire ('1'); the consumer group ('' = no streams). Then columns, a value for each
+-- record: what is expected ('' = absent); the record; where they expire the time, in milliseconds since the epoch
+-- ('' = never); with streams the expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two
+-- entries of the first stream and one of the second.
+-- Answers in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
+-- or instead of what was found 1 where the key holds the record already, 2 where it holds another Redis type, 3
+-- where it was not looked at, because the answer was full.
+local n, channel, prefix, longest = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local expires, group = ARGV[5] == '1', ARGV[6]
+local hash = group ~= '' and KEYS[n + 1]
+local expected, records, expiries = 6, 6 + n, 6 + 2 * n
+local expected_ids = expires and expiries + n or expiries
+local ids, settled = expected_ids + n, expected_ids + 2 * n
+local refused, told, failure, acknowledged = {}, 0, nil, {}
+
+local function refuse(i, found, id)
+  local at = #refused
+  refused[at + 1], refused[at + 2], refused[at + 3] = i, found, id
+end
+
+local function flush(stream)
+  local sent = redis.pcall('XACK', KEYS[n + 1 + stream], group, unpack(acknowledged[stream]))
+  if type(sent) == 'table' then failure = sent end
+  acknowledged[stream] = nil
+end
+
+local function acknowledge(entries)
+  local stream
+  for word in string.gmatch(entries, '%S+') do
+    if string.find(word, '-', 1, true) then
+      local waiting = acknowledged[stream] or {}
+      acknowledged[stream] = waiting
+      waiting[#waiting + 1] = word
+      if #waiting == 1000 then flush(stream) end
+    else
+      stream = tonumber(word)
+    end
+  end
+end
+
+local function is_later(id, than)
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  local than_ms, than_sequence = string.match(than, '^(%d+)-(%d+)$')
+  if not (ms and than_ms) then return true end
+  if ms ~= than_ms then return tonumber(ms) > tonumber(than_ms) end
+  return tonumber(sequence) > tonumber(than_sequence)
+end
 
 for i = 1, n do
   local key, record = KEYS[i], ARGV[records + i]
   local found = told < 4194304 and redis.pcall('GET', key)
   if type(found) == 'table' then
     if string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then return found end
-    refused[#refused + 1] = i
-    refused[#refused + 1] = 2
+    refuse(i, 2, '')
   elseif told >= 4194304 then
-    refused[#refused + 1] = i
-    refused[#refused + 1] = 3
+    refuse(i, 3, '')
   else
     -- A string that is longer than any record is somebody else's: as good as none.
     if not found or #found > longest then found = '' end
-    if found == ARGV[expected + i] then
+    local id = hash and found ~= '' and redis.call('HGET', hash, key) or ''
+    if found == ARGV[expected + i] and (not hash or id == ARGV[expected_ids + i]) then
       local at = expires and ARGV[expiries + i] or ''
       if at == '' then
         redis.call('SET', key, record)
       else
         redis.call('SET', key, record, 'PXAT', at)
+      end
+      if hash then
+        redis.call('HSET', hash, key, ARGV[ids + i])
+        acknowledge(ARGV[settled + i])
       end
       if channel ~= '' then
         local quoted = string.gsub(string.sub(key, prefix + 1), '["\\]', '\\%0')
@@ -36,11 +78,17 @@ for i = 1, n do
         -- An account that may not publish: the batch is written whole all the same, and the error is told.
         if type(sent) == 'table' then failure = sent end
       end
+    elseif found == record then
+      refuse(i, 1, '')
+      if hash then
+        if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
+        acknowledge(ARGV[settled + i])
+      end
     else
-      refused[#refused + 1] = i
-      refused[#refused + 1] = found == record and 1 or found
+      refuse(i, found, id)
       told = told + #found
     end
   end
 end
+for stream in pairs(acknowledged) do flush(stream) end
 return failure or refused

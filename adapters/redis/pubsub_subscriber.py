@@ -10,6 +10,7 @@ from adapters.redis.commands import encode
 from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused
 from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
+from application.commit_batch import Entry
 from application.events import BacklogFull
 from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
 
@@ -93,6 +94,9 @@ class PubSubSubscriber:
             raise SubscriptionLost("not subscribed")
         return await self._probe.round_trip(self._drain, self._client_id)
 
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Nothing of what it delivers is an entry."""
+
     async def unsubscribe(self) -> None:
         self._ending = True
         self._send("UNSUBSCRIBE")
@@ -131,13 +135,13 @@ class PubSubSubscriber:
                     if kind == b"message":
                         _, channel, payload = reply
                         if channel != probe_channel:
-                            deliveries.append((payload, channel))
+                            deliveries.append((payload, channel, None))
                         elif self._probe is not None:
                             self._probe.arrived(payload)
                     elif kind == b"pmessage":
                         # A pattern may match the probes of any subscriber.
                         if not reply[2].startswith(PREFIX):
-                            deliveries.append((reply[3], reply[2]))
+                            deliveries.append((reply[3], reply[2], None))
                     else:
                         self._take_confirmation(reply)
         except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:

@@ -1,13 +1,15 @@
 """The KeyValueStore port on Redis strings: one script call for a whole batch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
 from adapters.redis.commands import Argument, Commands
-from application.ports import CommitBatch, Refused, StoreUnavailable
+from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.ports import StoreUnavailable
 
 _SCRIPT = files("adapters.redis").joinpath("commit.lua").read_bytes()
 _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
@@ -20,10 +22,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamKeys:
+    """What a store must know to settle stream entries along with their records: all on one server, in one slot.
+
+    `entry_ids` is the hash that holds, for each record key, the id of the entry it came by.
+    """
+
+    group: str
+    entry_ids: str
+    streams: Sequence[str]
+
+
 class RedisStore:
     """Keeps the record of a type under `key_prefix` + type; publishes each written one on `persisted_channel`.
 
-    A string longer than `max_record_bytes` is nobody's record and counts as absent.
+    A string longer than `max_record_bytes` is nobody's record and counts as absent. `streams` is None where
+    messages do not come by streams.
     """
 
     def __init__(
@@ -33,12 +48,23 @@ class RedisStore:
         key_prefix: str = "",
         persisted_channel: str | None = None,
         max_record_bytes: int = 512 * 1024 * 1024,
+        streams: StreamKeys | None = None,
     ) -> None:
         self._commands = commands
         self._key_prefix = key_prefix
         self._header = (persisted_channel or "", len(key_prefix.encode()), max_record_bytes)
+        self._group, self._shared_keys = (
+            ("", ()) if streams is None else (streams.group, (streams.entry_ids, *streams.streams))
+        )
+        self._stream_numbers = (
+            {} if streams is None else {name.encode(): number for number, name in enumerate(streams.streams, 1)}
+        )
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, bytes | Refused]:
+    @property
+    def acknowledges(self) -> bool:
+        return bool(self._stream_numbers)
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         return await self._commit_range(batch, 0, len(batch.types))
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
@@ -48,7 +74,7 @@ class RedisStore:
         return texts
 
     async def check(self) -> None:
-        await self._evaluate([0, *self._header])
+        await self._evaluate(self._arguments(CommitBatch(), 0, 0))
         try:
             # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
             await self._commands.call("SET", self._key_prefix + CHECK_KEY, "", "XX")
@@ -59,13 +85,8 @@ class RedisStore:
     async def close(self) -> None:
         await self._commands.close()
 
-    async def _commit_range(self, batch: CommitBatch, start: int, end: int) -> dict[int, bytes | Refused]:
-        keys = self._keys(batch.types[start:end])
-        arguments: list[Argument] = [len(keys), *keys, *self._header, *batch.expected[start:end]]
-        arguments += [record.text for record in batch.records[start:end]]
-        expires_at = batch.expires_at[start:end]
-        if any(expires_at):
-            arguments += ["" if at is None else (at - _EPOCH) // _MILLISECOND for at in expires_at]
+    async def _commit_range(self, batch: CommitBatch, start: int, end: int) -> dict[int, Found | Refused]:
+        arguments = self._arguments(batch, start, end)
         try:
             reply = await self._evaluate(arguments)
         except StoreUnavailable as error:
@@ -77,9 +98,35 @@ class RedisStore:
             middle = (start + end) // 2
             refused = await self._commit_range(batch, start, middle)
             return refused | await self._commit_range(batch, middle, end)
-        return {
-            start + index - 1: _REFUSED.get(found, found) for index, found in zip(reply[::2], reply[1::2], strict=True)
-        }
+        triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        return {start + index - 1: _REFUSED.get(found) or Found(found, id_ or None) for index, found, id_ in triples}
+
+    def _arguments(self, batch: CommitBatch, start: int, end: int) -> list[Argument]:
+        """Keys and arguments of the script, as it describes them."""
+        keys = self._keys(batch.types[start:end])
+        expires_at = batch.expires_at[start:end]
+        expires = any(expires_at)
+        arguments: list[Argument] = [len(keys) + len(self._shared_keys), *keys, *self._shared_keys]
+        arguments += [len(keys), *self._header, int(expires), self._group]
+        arguments += [expected.text for expected in batch.expected[start:end]]
+        arguments += [record.text for record in batch.records[start:end]]
+        if expires:
+            arguments += ["" if at is None else (at - _EPOCH) // _MILLISECOND for at in expires_at]
+        if self._group:
+            arguments += [expected.entry or b"" for expected in batch.expected[start:end]]
+            arguments += [record.entry or b"" for record in batch.records[start:end]]
+            arguments += [self._settled(entries) for entries in batch.entries[start:end]]
+        return arguments
+
+    def _settled(self, entries: Sequence[Entry]) -> bytes:
+        words: list[bytes] = []
+        stream = None
+        for entry in entries:
+            if entry.stream != stream:
+                stream = entry.stream
+                words.append(b"%d" % self._stream_numbers[stream])
+            words.append(entry.id)
+        return b" ".join(words)
 
     def _keys(self, types: Sequence[str]) -> Sequence[str]:
         prefix = self._key_prefix

@@ -16,7 +16,8 @@ from adapters.memory.store import MemoryStore
 from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
-from application.ports import CommitBatch, KeyValueStore, Refused, StoreUnavailable
+from application.commit_batch import CommitBatch, Found, Refused
+from application.ports import KeyValueStore, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.proxy import TcpProxy
 from tests.servers import Server, available_kinds
@@ -52,12 +53,20 @@ def batch_of(*writes: Write) -> CommitBatch:
     """A batch of writes, each a type, what it is expected to hold, its record, and when that expires."""
     batch = CommitBatch()
     for type_, expected, text, *expires_at in writes:
-        batch.add(type_, expected, StoredRecord(text, None), expires_at[0] if expires_at else None)
+        batch.add(type_, Found(expected), StoredRecord(text, None), expires_at[0] if expires_at else None)
     return batch
 
 
-async def commit(store: KeyValueStore, *writes: Write) -> dict[int, bytes | Refused]:
-    return dict(await store.commit(batch_of(*writes)))
+Answer = dict[int, bytes | Refused | StoreUnavailable]
+
+
+def texts(answer: Mapping[int, Found | Refused | StoreUnavailable]) -> Answer:
+    """What was found, without the ids of stream entries."""
+    return {index: found.text if isinstance(found, Found) else found for index, found in answer.items()}
+
+
+async def commit(store: KeyValueStore, *writes: Write) -> Answer:
+    return texts(await store.commit(batch_of(*writes)))
 
 
 async def until(condition: Callable[[], bool]) -> None:

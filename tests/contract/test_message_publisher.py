@@ -108,7 +108,7 @@ async def test_a_payload_arrives_as_it_was_sent(
 ) -> None:
     subscriber = await subscribe("update")
     await publisher.publish("update", payload)
-    assert list(await subscriber.receive()) == [(payload, b"update")]
+    assert list(await subscriber.receive()) == [(payload, b"update", None)]
 
 
 async def test_it_may_be_closed_twice(publisher: MessagePublisher) -> None:

@@ -78,7 +78,7 @@ def numbered(channel: str, count: int) -> list[Message]:
 
 
 def delivered(messages: Sequence[Message]) -> list[Delivery]:
-    return [(payload, channel.encode()) for channel, payload in messages]
+    return [(payload, channel.encode(), None) for channel, payload in messages]
 
 
 class InMemory:
@@ -238,7 +238,7 @@ class TestDelivery:
         subscriber = channels.subscriber("update")
         await subscriber.subscribe()
         assert await channels.publish(("other", b"no"), ("update", b"yes"), ("updat", b"no")) == [0, 1, 0]
-        assert await receive(subscriber, 1) == [(b"yes", b"update")]
+        assert await receive(subscriber, 1) == [(b"yes", b"update", None)]
 
     async def test_several_channels(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("one", "two", "Zürich \\ 東京")
@@ -266,7 +266,7 @@ class TestDelivery:
         if other is not None:
             assert await channels.publish((other, b"no")) == [0]
         assert await channels.publish((matching, b"yes")) == [1]
-        assert await receive(subscriber, 1) == [(b"yes", matching.encode())]
+        assert await receive(subscriber, 1) == [(b"yes", matching.encode(), None)]
 
     async def test_channels_and_patterns_together(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("plain", "pat:*", "other", "tern:?")
@@ -279,7 +279,7 @@ class TestDelivery:
         subscriber = channels.subscriber("update", "upd*", "*")
         await subscriber.subscribe()
         assert await channels.publish(("update", b"thrice"), ("upd", b"twice")) == [3, 2]
-        assert await receive(subscriber, 5) == [(b"thrice", b"update")] * 3 + [(b"twice", b"upd")] * 2
+        assert await receive(subscriber, 5) == [(b"thrice", b"update", None)] * 3 + [(b"twice", b"upd", None)] * 2
 
     async def test_a_channel_named_twice_is_one(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update", "update", "pat:*", "pat:*")
@@ -301,7 +301,7 @@ class TestDelivery:
         await subscriber.subscribe()
         payloads = [b"", b"\x00", b"\x00\r\n\xff\xfe", b"$5\r\nhello\r\n", "é".encode(), b"\xed\xa0\x80", b""]
         await channels.publish(*(("update", payload) for payload in payloads))
-        assert [payload for payload, _ in await receive(subscriber, len(payloads))] == payloads
+        assert [payload for payload, _, _ in await receive(subscriber, len(payloads))] == payloads
 
     async def test_a_payload_of_5_mb_comes_whole(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -318,7 +318,7 @@ class TestDelivery:
         await channels.publish(*numbered("elsewhere", 10))
         assert not receiving.done()
         await channels.publish(("update", b"something"))
-        assert await receiving == [(b"something", b"update")]
+        assert await receiving == [(b"something", b"update", None)]
 
     async def test_a_receive_that_is_cancelled_takes_nothing(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -344,7 +344,7 @@ class TestDelivery:
         assert await channels.publish(("update", b"before")) == [0]
         await subscriber.subscribe()
         assert await channels.publish(("update", b"after")) == [1]
-        assert await receive(subscriber, 1) == [(b"after", b"update")]
+        assert await receive(subscriber, 1) == [(b"after", b"update", None)]
 
     async def test_the_backlog_is_what_was_received_and_not_yet_returned(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -382,7 +382,7 @@ class TestTheEnd:
         await channels.publish(("update", b"1"))
         await subscriber.unsubscribe()
         await subscriber.unsubscribe()
-        assert await receive_to_the_end(subscriber) == [(b"1", b"update")]
+        assert await receive_to_the_end(subscriber) == [(b"1", b"update", None)]
 
     async def test_one_may_subscribe_anew_afterwards(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -391,7 +391,7 @@ class TestTheEnd:
         await subscriber.unsubscribe()
         await subscriber.subscribe()
         assert await channels.publish(("update", b"again")) == [1]
-        assert await receive(subscriber, 1) == [(b"again", b"update")]
+        assert await receive(subscriber, 1) == [(b"again", b"update", None)]
 
     async def test_closing_ends_the_subscription(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -433,7 +433,7 @@ class TestTheEnd:
             await until(lambda: not redis_channels.subscribed("update"))
             proxy.requests.stall()
             assert await redis_channels.publish(("update", b"too late"), ("pat:a", b"1")) == [0, 1]
-        assert await receiving == [(b"1", b"pat:a")]
+        assert await receiving == [(b"1", b"pat:a", None)]
 
 
 class TestLoss:
@@ -452,7 +452,7 @@ class TestLoss:
         receiving = asyncio.create_task(receive_to_the_loss(subscriber))
         await channels.publish(("update", b"1"))
         await channels.lose_all()
-        assert await receiving == [(b"1", b"update")]
+        assert await receiving == [(b"1", b"update", None)]
 
     async def test_it_is_told_again_to_who_asks_again(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -480,7 +480,7 @@ class TestLoss:
         await channels.lose_all()
         await subscriber.subscribe()
         await channels.publish(("update", b"new"))
-        assert await receive(subscriber, 1) == [(b"new", b"update")]
+        assert await receive(subscriber, 1) == [(b"new", b"update", None)]
 
     async def test_asking_for_the_end_after_it_is_no_error(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
@@ -502,7 +502,7 @@ class TestLoss:
         proxy.replies.slice = 0
         await subscriber.subscribe()
         await redis_channels.publish(("update", b"whole"))
-        assert await receive(subscriber, 1) == [(b"whole", b"update")]
+        assert await receive(subscriber, 1) == [(b"whole", b"update", None)]
 
     async def test_a_wire_that_brings_one_byte_at_a_time(self, redis_channels: OnServer, proxy: TcpProxy) -> None:
         proxy.replies.slice = 1
@@ -531,7 +531,11 @@ class TestSubscribing:
         subscriber = redis_channels.subscriber("update", "pat:*", port=proxy.port)
         await subscribe_with_messages_in_between(subscriber, redis_channels, proxy)
         await redis_channels.publish(("pat:a", b"3"))
-        assert await receive(subscriber, 3) == [(b"1", b"update"), (b"2", b"update"), (b"3", b"pat:a")]
+        assert await receive(subscriber, 3) == [
+            (b"1", b"update", None),
+            (b"2", b"update", None),
+            (b"3", b"pat:a", None),
+        ]
 
     async def test_what_came_between_two_confirmations_is_returned_after_a_loss_too(
         self, redis_channels: OnServer, proxy: TcpProxy
@@ -541,7 +545,7 @@ class TestSubscribing:
         await redis_channels.lose_all()
         await subscriber.subscribe()
         await redis_channels.publish(("update", b"new"))
-        expected = [(b"1", b"update"), (b"2", b"update"), (b"new", b"update")]
+        expected = [(b"1", b"update", None), (b"2", b"update", None), (b"new", b"update", None)]
         assert await receive(subscriber, 3) == expected
 
     async def test_a_refused_connection_is_a_loss(self, own: Server) -> None:
@@ -553,7 +557,7 @@ class TestSubscribing:
         own.start()
         await subscriber.subscribe()
         await channels.publish(("update", b"back"))
-        assert await receive(subscriber, 1) == [(b"back", b"update")]
+        assert await receive(subscriber, 1) == [(b"back", b"update", None)]
         await channels.close()
 
     async def test_a_server_that_does_not_answer_is_a_loss(self, own: Server) -> None:
@@ -682,7 +686,7 @@ class TestReadingAhead:
         assert redis_channels.told.events == [BacklogFull(subscriber.backlog_bytes)]
 
         deliveries = await receive(subscriber, count)
-        assert deliveries == [(b"%-*d" % (size, number), b"burst") for number in range(count)]
+        assert deliveries == [(b"%-*d" % (size, number), b"burst", None) for number in range(count)]
         assert subscriber.backlog_bytes == 0
 
     async def test_a_burst_that_nobody_receives_for_a_while_is_not_cut_off(self, redis_channels: OnServer) -> None:
@@ -692,7 +696,7 @@ class TestReadingAhead:
         await redis_channels.publish_burst(count, size)
         await until(lambda: subscriber.backlog_bytes > count * size)
         deliveries = await receive(subscriber, count)
-        assert [int(payload) for payload, _ in deliveries] == list(range(count))
+        assert [int(payload) for payload, _, _ in deliveries] == list(range(count))
         assert redis_channels.told.events == []
 
     async def test_a_slice_is_short_work(self, redis_channels: OnServer) -> None:

@@ -24,7 +24,7 @@ def _message(instant: datetime | None, serial: int) -> UpdateMessage:
 
 
 def _apply(stored: UpdateMessage, incoming: UpdateMessage) -> UpdateMessage:
-    return incoming if ORDERING.supersedes(incoming.instant, stored.instant, NOW) else stored
+    return incoming if ORDERING.supersedes(incoming, stored, NOW) else stored
 
 
 @settings(max_examples=3000)

@@ -59,10 +59,10 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
         values = f'{{"serial":{self.serial}}}'
         self._deliver(message(type_, updated, values))
         text = record(updated, values)
-        new = read_record(text, INSTANTS)
+        new = read_record(text, None, INSTANTS)
         assert new is not None
         held = self.model.get(type_)
-        if held is None or self.ordering.supersedes(new.instant, held.instant, self.clock.now()):
+        if held is None or self.ordering.supersedes(new, held, self.clock.now()):
             self.model[type_] = new
         self.accepted.add((type_, text))
         self.always_ordered[type_] &= offset is not None and abs(offset) < 60
@@ -153,7 +153,7 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
             if old is not None and self.always_ordered[type_]:
                 assert isinstance(old, bytes)
                 assert isinstance(text, bytes)
-                earlier, later = read_record(old, INSTANTS), read_record(text, INSTANTS)
+                earlier, later = read_record(old, None, INSTANTS), read_record(text, None, INSTANTS)
                 assert earlier is not None
                 assert later is not None
                 assert earlier.instant is not None

@@ -60,7 +60,7 @@ def assert_projects(message: UpdateMessage, payload: bytes) -> None:
     assert list(loads(record.text)) == ["updated", "valid", "values"]
     assert loads(record.text) == {name: original.get(name) for name in ("updated", "valid", "values")}
     assert bytes(message.texts().values) in payload
-    assert read_record(record.text, INSTANTS) == record
+    assert read_record(record.text, None, INSTANTS) == record
 
 
 class Style(NamedTuple):
@@ -221,8 +221,12 @@ def test_reading_an_instant_never_fails_for_any_number(text: str) -> None:
 
 @given(ANY_BYTES)
 def test_reading_a_record_never_fails(text: bytes) -> None:
-    record = read_record(text, INSTANTS)
+    record = read_record(text, None, INSTANTS)
     assert record is None or record.text == text
+
+
+def _dated(instant: datetime | None) -> StoredRecord:
+    return StoredRecord(b"", instant)
 
 
 def _iso(instant: datetime) -> str:
@@ -309,7 +313,8 @@ def test_ordering_by_what_is_read_agrees_with_the_instants_whatever_their_format
 ) -> None:
     (incoming, incoming_text), (stored, stored_text) = one, other
     now = max(incoming, stored)
-    supersedes = Newest(SECOND).supersedes(INSTANTS.read(incoming_text), INSTANTS.read(stored_text), now)
+    incoming_read, stored_read = (_dated(INSTANTS.read(text)) for text in (incoming_text, stored_text))
+    supersedes = Newest(SECOND).supersedes(incoming_read, stored_read, now)
     assert supersedes == (incoming >= stored)
 
 
@@ -327,17 +332,17 @@ def test_of_two_known_instants_one_supersedes_the_other(
     one: datetime, other: datetime, now: datetime, skew: timedelta
 ) -> None:
     newest = Newest(skew)
-    assert newest.supersedes(one, other, now) or newest.supersedes(other, one, now)
-    assert newest.supersedes(max(one, other), min(one, other), now)
+    assert newest.supersedes(_dated(one), _dated(other), now) or newest.supersedes(_dated(other), _dated(one), now)
+    assert newest.supersedes(_dated(max(one, other)), _dated(min(one, other)), now)
 
 
 @given(KNOWN, KNOWN, CLOSE_SKEWS)
 def test_a_tie_is_won_both_ways(instant: datetime, now: datetime, skew: timedelta) -> None:
     newest = Newest(skew)
     same = instant.astimezone(timezone(timedelta(hours=2))) if instant.year < 9999 else instant
-    assert newest.supersedes(instant, same, now)
-    assert newest.supersedes(same, instant, now)
-    assert not newest.outranks(instant, same, now)
+    assert newest.supersedes(_dated(instant), _dated(same), now)
+    assert newest.supersedes(_dated(same), _dated(instant), now)
+    assert not newest.outranks(_dated(instant), _dated(same), now)
 
 
 @given(PERHAPS_KNOWN, PERHAPS_KNOWN, KNOWN, KNOWN, CLOSE_SKEWS)
@@ -346,16 +351,18 @@ def test_what_is_protected_stays_protected_as_time_goes_on(
 ) -> None:
     newest = Newest(skew)
     sooner, later = min(one, other), max(one, other)
-    assert newest.supersedes(incoming, stored, sooner) or not newest.supersedes(incoming, stored, later)
+    assert newest.supersedes(_dated(incoming), _dated(stored), sooner) or not newest.supersedes(
+        _dated(incoming), _dated(stored), later
+    )
 
 
 @given(PERHAPS_KNOWN, KNOWN, CLOSE_SKEWS)
 def test_where_one_is_unordered_the_incoming_one_wins(instant: datetime | None, now: datetime, skew: timedelta) -> None:
     newest = Newest(skew)
-    assert newest.supersedes(None, instant, now)
-    assert newest.supersedes(instant, None, now)
-    assert newest.outranks(None, instant, now)
-    assert newest.outranks(instant, None, now)
+    assert newest.supersedes(_dated(None), _dated(instant), now)
+    assert newest.supersedes(_dated(instant), _dated(None), now)
+    assert newest.outranks(_dated(None), _dated(instant), now)
+    assert newest.outranks(_dated(instant), _dated(None), now)
 
 
 @given(KNOWN, KNOWN, KNOWN, CLOSE_SKEWS)
@@ -364,7 +371,7 @@ def test_the_earlier_wins_only_over_what_lies_beyond_the_skew(
 ) -> None:
     earlier, later = min(one, other), max(one, other)
     if earlier < later:
-        assert Newest(skew).supersedes(earlier, later, now) == (later - now > skew)
+        assert Newest(skew).supersedes(_dated(earlier), _dated(later), now) == (later - now > skew)
 
 
 @given(PERHAPS_KNOWN, PERHAPS_KNOWN, KNOWN, CLOSE_SKEWS)
@@ -372,5 +379,7 @@ def test_what_outranks_supersedes_too(
     incoming: datetime | None, stored: datetime | None, now: datetime, skew: timedelta
 ) -> None:
     newest = Newest(skew)
-    assert newest.supersedes(incoming, stored, now) or not newest.outranks(incoming, stored, now)
-    assert Arrival().supersedes(incoming, stored, now)
+    assert newest.supersedes(_dated(incoming), _dated(stored), now) or not newest.outranks(
+        _dated(incoming), _dated(stored), now
+    )
+    assert Arrival().supersedes(_dated(incoming), _dated(stored), now)

@@ -6,8 +6,9 @@ from itertools import count
 
 import pytest
 
+from application.commit_batch import CommitBatch, Refused
 from application.events import MessageStale, MessageUnstorable, RecordsPersisted, RecordsValidated, ValidationFailed
-from application.ports import CommitBatch, Refused, StoreUnavailable
+from application.ports import StoreUnavailable
 from domain.errors import Reason
 from domain.ordering import Arrival
 from domain.validation import ValidationRules

@@ -4,13 +4,22 @@ import asyncio
 
 import pytest
 
+from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.dead_letter_queue import DeadLetterQueue
 from application.events import DeadLettersFailed
 from application.ports import StoreUnavailable
 from application.tally import Tally
 from domain.errors import Reason, Rejection
-from tests.world import HeldClock, Recorder, SimulatedClock, UnreliableDeadLetters, no_task_left_running, until
+from tests.world import (
+    HeldClock,
+    Recorder,
+    ScriptedSubscriber,
+    SimulatedClock,
+    UnreliableDeadLetters,
+    no_task_left_running,
+    until,
+)
 
 MEGABYTE = 1024 * 1024
 GARBAGE = Rejection(Reason.UNDECODABLE, "JSON is malformed")
@@ -26,12 +35,20 @@ class Burying:
         self.clock = clock or SimulatedClock()
         self.observer = Recorder()
         self.tally = Tally()
+        self.acknowledgements = Acknowledgements(
+            subscriber=ScriptedSubscriber(),
+            backoff=Backoff(jitter=lambda: 0.0),
+            clock=self.clock,
+            observer=self.observer,
+            max_outstanding=1,
+        )
         self.queue = DeadLetterQueue(
             dead_letters=self.dead_letters,
             backoff=Backoff(jitter=lambda: 0.0),
             clock=self.clock,
             observer=self.observer,
             tally=self.tally,
+            acknowledgements=self.acknowledgements,
             max_letters=max_letters,
             max_payload_bytes=max_payload_bytes,
         )

@@ -15,7 +15,7 @@ MESSAGE = UpdateMessage("a", b"as it came", b"update")
 
 async def refusing(world: World) -> None:
     """One rejection and one unstorable message."""
-    refusals = Refusals(world.tally, world.observer, world.queue)
+    refusals = Refusals(world.tally, world.observer, world.queue, world.acknowledgements)
     refusals.rejected(b"too large", b"elsewhere", TOO_LARGE)
     refusals.unstorable(MESSAGE, NO_ROOM)
 

@@ -23,7 +23,7 @@ def record_of(payload: bytes) -> StoredRecord:
 
 
 def read(text: bytes) -> StoredRecord | None:
-    return read_record(text, InstantReader())
+    return read_record(text, None, InstantReader())
 
 
 class TestTheRecordOfAMessage:

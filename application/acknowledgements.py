@@ -1,0 +1,92 @@
+"""Acknowledges stream entries once their messages are settled, and says how many are not yet.
+
+What is not acknowledged is delivered again: to this process after a reconnect, to another one after its end.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from application.backoff import Backoff
+from application.commit_batch import Entry
+from application.events import AcknowledgementFailed
+from application.ports import Clock, MessageSubscriber, Observer, StoreUnavailable
+from application.waiting import pause
+
+_MAX_BATCH = 1000
+
+
+class Acknowledgements:
+    """`max_outstanding`: entries taken and not yet settled; at the bound no more are read, for a stream can wait."""
+
+    def __init__(
+        self,
+        *,
+        subscriber: MessageSubscriber,
+        backoff: Backoff,
+        clock: Clock,
+        observer: Observer,
+        max_outstanding: int,
+    ) -> None:
+        self._subscriber = subscriber
+        self._backoff = backoff
+        self._clock = clock
+        self._observer = observer
+        self._max_outstanding = max_outstanding
+        self.outstanding = 0
+        self._waiting: deque[Entry] = deque()
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._stopping = False
+        self._ended = asyncio.Event()
+
+    def taken(self, count: int) -> None:
+        """So many entries were received."""
+        self.outstanding += count
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """These are settled, and nobody has acknowledged them yet."""
+        if entries:
+            self._waiting.extend(entries)
+            self._changed.set()
+
+    def done(self, entries: Sequence[Entry]) -> None:
+        """These are acknowledged, or will not be: their message is neither stored nor a dead letter."""
+        if entries:
+            self.outstanding -= len(entries)
+            self._room.set()
+
+    async def room(self) -> None:
+        """Wait until more may be taken."""
+        while self.outstanding > self._max_outstanding and not self._stopping:
+            self._room.clear()
+            await self._room.wait()
+
+    def stop(self) -> None:
+        """Nothing new will be taken: whoever waits for room may go on."""
+        self._stopping = True
+        self._room.set()
+
+    def end(self) -> None:
+        """No more will be added: `run` returns when all are acknowledged."""
+        self._ended.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Acknowledge what is added, until the end."""
+        while self._waiting or not self._ended.is_set():
+            if not self._waiting:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
+            try:
+                await self._subscriber.acknowledge(batch)
+            except StoreUnavailable as error:
+                self._waiting.extendleft(reversed(batch))
+                delay = self._backoff.next()
+                self._observer.notice(AcknowledgementFailed(str(error), delay))
+                await pause(self._clock, delay, self._ended)
+            else:
+                self._backoff.reset()
+                self.done(batch)

@@ -1,0 +1,67 @@
+"""What is asked of a store in one call, and what it answers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import NamedTuple
+
+from domain.stored_record import StoredRecord
+
+
+class Entry(NamedTuple):
+    """An entry of a stream, to be acknowledged when its message is settled. `deliveries`: this is the n-th."""
+
+    stream: bytes
+    id: bytes
+    deliveries: int = 1
+
+
+class Found(NamedTuple):
+    """What the store holds under a key: the text (`b""`: nothing), and the id of the stream entry it came by."""
+
+    text: bytes
+    entry: bytes | None = None
+
+
+ABSENT = Found(b"")
+
+
+class CommitBatch:
+    """Conditional writes, column by column: `types[i]` becomes `records[i]` if it holds `expected[i]`.
+
+    An expectation of `b""` means absent; an empty string counts as absent too. Where `expires_at[i]` is not None
+    the record is gone from then on (to the millisecond). `entries[i]` are the stream entries that it settles.
+    """
+
+    __slots__ = ("entries", "expected", "expires_at", "records", "types")
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+        self.expected: list[Found | StoredRecord] = []
+        self.records: list[StoredRecord] = []
+        self.expires_at: list[datetime | None] = []
+        self.entries: list[Sequence[Entry]] = []
+
+    def add(
+        self,
+        type_: str,
+        expected: Found | StoredRecord,
+        record: StoredRecord,
+        expires_at: datetime | None,
+        entries: Sequence[Entry] = (),
+    ) -> None:
+        """One more write; the types of a batch are distinct."""
+        self.types.append(type_)
+        self.expected.append(expected)
+        self.records.append(record)
+        self.expires_at.append(expires_at)
+        self.entries.append(entries)
+
+
+class Refused(Enum):
+    """Why a write of a batch was not done, where it is not that another record was found."""
+
+    UNCHANGED = "the store already holds this record"
+    OTHER_REDIS_TYPE = "the key holds another Redis type"
+    NOT_PERMITTED = "the account may not use this key"
+    NOT_ASKED = "the answer was full before the turn of this one: to be tried again"

@@ -1,0 +1,14 @@
+"""Where a message stands in a Redis stream: the entry id, `<milliseconds>-<sequence>`, which only grows."""
+
+
+def follows(incoming: bytes | None, stored: bytes | None) -> bool:
+    """Whether the incoming message was published after the stored one, or is the same.
+
+    True where either did not come by a stream: then it is the arrival that counts, and the incoming one arrives.
+    """
+    return incoming is None or stored is None or incoming == stored or _order(incoming) > _order(stored)
+
+
+def _order(entry_id: bytes) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence or 0)
