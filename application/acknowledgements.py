@@ -40,6 +40,10 @@ class Acknowledgements:
         self._stopping = False
         self._ended = asyncio.Event()
 
+    def __len__(self) -> int:
+        """How many wait to be acknowledged."""
+        return len(self._waiting)
+
     def taken(self, count: int) -> None:
         """So many entries were received."""
         self.outstanding += count
@@ -79,14 +83,21 @@ class Acknowledgements:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
             try:
-                await self._subscriber.acknowledge(batch)
+                await self.write()
             except StoreUnavailable as error:
-                self._waiting.extendleft(reversed(batch))
                 delay = self._backoff.next()
                 self._observer.notice(AcknowledgementFailed(str(error), delay))
                 await pause(self._clock, delay, self._ended)
             else:
                 self._backoff.reset()
-                self.done(batch)
+
+    async def write(self) -> None:
+        """Acknowledge some of those that wait. Raises StoreUnavailable; they wait on."""
+        batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
+        try:
+            await self._subscriber.acknowledge(batch)
+        except BaseException:
+            self._waiting.extendleft(reversed(batch))
+            raise
+        self.done(batch)

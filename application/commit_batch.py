@@ -9,11 +9,15 @@ from domain.stored_record import StoredRecord
 
 
 class Entry(NamedTuple):
-    """An entry of a stream, to be acknowledged when its message is settled. `deliveries`: this is the n-th."""
+    """An entry of a stream, to be acknowledged when its message is settled.
+
+    `deliveries`: this is the n-th. `subscription`: which of this subscriber's, one after the other, delivered it.
+    """
 
     stream: bytes
     id: bytes
     deliveries: int = 1
+    subscription: int = 0
 
 
 class Found(NamedTuple):

@@ -71,7 +71,9 @@ class MessageSubscriber(Protocol):
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """These are settled, and are not to be delivered again. May be called while `receive` waits, and after its end.
 
-        Raises StoreUnavailable; then some may have been acknowledged, and to acknowledge them again does no harm.
+        Leaves out those of an earlier subscription, for they are delivered again: what was settled on the server
+        of that time, this one need not know. Raises StoreUnavailable; then some may have been acknowledged, and
+        to acknowledge them again does no harm.
         """
         ...
 

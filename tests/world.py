@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
@@ -32,6 +32,8 @@ from domain.instants import InstantReader
 from domain.ordering import Newest, Ordering
 from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
+
+T = TypeVar("T")
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
@@ -238,6 +240,7 @@ class World:
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     store: Any = None
     subscriber: Any = None
+    dead_letters: Any = None
     channels: MemoryChannels = field(default_factory=MemoryChannels)
 
     def __post_init__(self) -> None:
@@ -245,7 +248,7 @@ class World:
         self.observer = Recorder()
         self.tally = Tally()
         self.instants = InstantReader()
-        self.dead_letters = UnreliableDeadLetters()
+        self.dead_letters = self.dead_letters or UnreliableDeadLetters()
         self.subscriber = self.subscriber or MemorySubscriber(self.channels, ["update"])
         self.acknowledgements = Acknowledgements(
             subscriber=self.subscriber,
@@ -363,6 +366,15 @@ def types_of(events: Sequence[Any]) -> list[str]:
 def deliveries(*payloads: bytes) -> list[Delivery]:
     """One slice, as a subscriber brings it."""
     return [(payload, b"update", None) for payload in payloads]
+
+
+def now(work: Coroutine[Any, Any, T]) -> T:
+    """The result of what only looks as if it waited."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits")
 
 
 async def until(condition: Callable[[], object]) -> None:
