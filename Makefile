@@ -7,7 +7,7 @@ DEV_READY := $(VENV)/.dev-ready
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test faults lint bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,8 +15,11 @@ help: ## this list
 run: $(RUN_READY) ## the main job on an embedded server with sample publishers; Ctrl-C ends it
 	@exec $(BIN)/python -m entrypoints.cli demo $(ARGS)
 
-test: $(DEV_READY) ## all tests, with coverage of the rules and the use case
+test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and the use case
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+faults: $(DEV_READY) ## what each fault does to the service and how soon it recovers; takes some minutes
+	@$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS)
 
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Self
+
+from tests.traps import Traps
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -17,6 +19,7 @@ class Direction:
     def __init__(self) -> None:
         self.delay = 0.0  # seconds by which each piece is held back
         self.slice = 0  # forward at most so many bytes at a time; 0: as they come
+        self.bandwidth = 0  # bytes a second that each connection gets; 0: no limit
         self.black_hole = False  # swallow bytes and end of file; the connection is lost for good, but looks alive
         self._flows = asyncio.Event()
         self._flows.set()
@@ -30,28 +33,36 @@ class Direction:
         self._flows.set()
 
     async def pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passes: Callable[[bytes], bool]
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passes: Callable[[bytes], Awaitable[bool]]
     ) -> None:
         """Forward until the end of file, and that as well, whatever `passes` lets through."""
         while data := await source.read(65536):
-            size = self.slice or len(data)
-            for start in range(0, len(data), size):
-                piece = data[start : start + size]
+            for piece in self._pieces(data):
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                if self.bandwidth:
+                    await asyncio.sleep(len(piece) / self.bandwidth)
                 await self._flows.wait()
-                if self.black_hole or not passes(piece):
+                if self.black_hole or not await passes(piece):
                     continue
                 sink.write(piece)
                 await sink.drain()
                 if self.slice:
                     await _let_others_run()
         await self._flows.wait()
-        if not self.black_hole and passes(b""):
+        if not self.black_hole and await passes(b""):
             sink.write_eof()
 
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        start = 0
+        while start < len(data):
+            # Asked anew for each: the fault may be over before all is through.
+            size = self.slice or -(-self.bandwidth // 100) or len(data)
+            yield data[start : start + size]
+            start += size
 
-class TcpProxy:
+
+class TcpProxy(Traps):
     """Listens on 127.0.0.1 and forwards to the target, one connection to one; an async context manager.
 
     A target that refuses is seen by the client as a reset right after connecting. `target_host` and
@@ -59,15 +70,12 @@ class TcpProxy:
     """
 
     def __init__(self, target_host: str, target_port: int) -> None:
+        super().__init__()
         self.target_host = target_host
         self.target_port = target_port
         self.port = 0  # known inside the context
         self.requests = Direction()  # client to server
         self.replies = Direction()  # server to client
-        self._drop_after: bytes | None = None  # armed: the first connection with this in a request goes mute
-        self._dropped = asyncio.Event()
-        self._tails: dict[asyncio.StreamWriter, bytes] = {}  # the marker may come in two pieces
-        self._mute: dict[asyncio.StreamWriter, asyncio.Event] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -96,15 +104,6 @@ class TcpProxy:
         """Resume both directions."""
         self.requests.resume()
         self.replies.resume()
-
-    def drop_replies(self, after: bytes = b"") -> asyncio.Event:
-        """Lose the reply to the next request that contains `after`: it is executed, the client never knows.
-
-        The connection that sent it hears nothing any more, not even an end of file; others, and later ones,
-        are not touched. The event is set once the server has replied, so the command has been executed.
-        """
-        self._drop_after, self._dropped, self._tails = after, asyncio.Event(), {}
-        return self._dropped
 
     async def cut(self) -> None:
         """Reset (RST) both sides of all open connections; new ones are accepted."""
@@ -135,27 +134,12 @@ class TcpProxy:
         except* OSError:
             pass  # one side is gone: so is the other, below
         finally:
-            self._tails.pop(to_client, None)
-            self._mute.pop(to_client, None)
+            self._forget(to_client)
             for writer in writers:
                 _reset(writer)
             for writer in writers:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-
-    def _request_passes(self, connection: asyncio.StreamWriter, piece: bytes) -> bool:
-        if self._drop_after is not None and piece:
-            seen = self._tails.get(connection, b"") + piece
-            self._tails[connection] = seen[-len(self._drop_after) :]
-            if self._drop_after in seen:
-                self._mute[connection], self._drop_after = self._dropped, None
-        return True
-
-    def _reply_passes(self, connection: asyncio.StreamWriter, piece: bytes) -> bool:
-        dropped = self._mute.get(connection)
-        if dropped is not None and piece:
-            dropped.set()
-        return dropped is None
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -94,6 +95,16 @@ class Server:
                 break
         raise ServerError(f"{self.kind} did not start:\n{log}")
 
+    def launch(self) -> None:
+        """Start it on the port it had, and return at once: it may be loading for a while."""
+        if self._process is not None:
+            raise ServerError("the server is running already")
+        self._launch(self.port)
+
+    def answers(self) -> bool:
+        """Whether this very process answers PING."""
+        return self._answers(self.port)
+
     def stop(self) -> None:
         """Shut down in order, as on SIGTERM, a frozen server too. Where none is running: do nothing."""
         self._end(signal.SIGCONT, signal.SIGTERM)
@@ -119,6 +130,12 @@ class Server:
     def command(self, *words: Word) -> Any:
         """Send one command over a connection of its own; strings return as bytes, an error as ServerError."""
         return self._call(self.port, *words)
+
+    def calls(self, command: str) -> int:
+        """How often it has executed this command since its start, by name in lower case."""
+        statistics = self.command("INFO", "commandstats").decode()
+        found = re.search(rf"^cmdstat_{command}:calls=(\d+)", statistics, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def log(self) -> str:
         """Return what the running server has logged so far, up to 1 MiB."""
@@ -166,15 +183,18 @@ class Server:
     def _becomes_ready(self, port: int) -> bool:
         deadline = time.monotonic() + _DEADLINE
         while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                # The process id tells it from another server, which may be why it is about to fail.
-                ours = b"process_id:%d\r\n" % self.pid in self._call(port, "INFO", "server")
-                if ours and self._call(port, "PING") == b"PONG":
-                    return True
-            except (OSError, ServerError):  # not listening yet, or still loading
-                pass
+            if self._answers(port):
+                return True
             time.sleep(0.002)
         return False
+
+    def _answers(self, port: int) -> bool:
+        try:
+            # The process id tells it from another server, which may be why it is about to fail.
+            ours = b"process_id:%d\r\n" % self.pid in self._call(port, "INFO", "server")
+            return ours and self._call(port, "PING") == b"PONG"
+        except (OSError, ServerError):  # not listening yet, or still loading
+            return False
 
     def _call(self, port: int, *words: Word) -> Any:
         with (

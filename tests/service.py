@@ -84,6 +84,14 @@ class Service:
         until(said, lambda: f"{text!r} not in {self.raw_log!r}")
         assert wanted in self.raw_log, f"it ended: {self.raw_log!r}"
 
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing, and its connections stay open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
+
     def ends(self, number: signal.Signals | None = None) -> int:
         """Wait for the end, after this signal; the exit code."""
         if number is not None:

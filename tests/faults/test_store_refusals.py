@@ -1,52 +1,14 @@
 """The store refuses for a while: nothing that is pending is thrown away, and reading goes on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults.trial import Try
 from tests.servers import Server
 from tests.service import Publisher, stored, subscribed, until
 from tests.world import message, record
-
-KEYS = 50
-PER_BATCH = 400
-
-
-@pytest.fixture
-def store(server: Server, tmp_path: Path) -> Iterator[Server]:
-    """A store of its own, while the messages go on coming from the shared server; it survives a SIGKILL."""
-    (tmp_path / "data").mkdir()
-    with Server(server.kind, data_dir=tmp_path / "data") as running:
-        yield running
-
-
-class Stream:
-    """Messages that never end, each newer than the one before; half of them of keys that come once only.
-
-    Those would stay lost if they were lost: no later message makes up for them.
-    """
-
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
-        self.sent = 0
-        self.last: dict[str, bytes] = {}
-
-    def publish(self, count: int = PER_BATCH) -> None:
-        payloads = []
-        for number in range(self.sent, self.sent + count):
-            type_ = f"key:{number % KEYS}" if number % 2 else f"once:{number}"
-            updated = f"2023-10-01T12:00:00.{number:06}Z"
-            payloads.append(message(type_, updated, f"[{number}]"))
-            self.last[type_] = record(updated, f"[{number}]")
-        self.sent += count
-        assert self._publisher.publish(payloads) == [1] * count
-
-
-@pytest.fixture
-def stream(server: Server, redis_url: str) -> Iterator[Stream]:
-    with Publisher(server.port) as publisher:
-        yield Stream(publisher)
 
 
 def die(store: Server) -> Callable[[], object]:
@@ -70,6 +32,29 @@ def lack_replicas(store: Server) -> Callable[[], object]:
     return lambda: store.command("CONFIG", "SET", "min-replicas-to-write", 0)
 
 
+def fail_to_save(store: Server) -> Callable[[], object]:
+    assert store.data_dir
+    in_the_way = store.data_dir / "dump.rdb"
+    in_the_way.mkdir()
+    store.command("CONFIG", "SET", "save", "3600 1")
+    store.command("BGSAVE")
+
+    def save() -> None:
+        in_the_way.rmdir()
+        store.command("BGSAVE")
+
+    return save
+
+
+def load(store: Server) -> Callable[[], object]:
+    store.command("EVAL", "for n = 1, 10000 do redis.call('SET', 'n', n) end redis.call('DEL', 'n')", 0)
+    store.kill()
+    # Microseconds that each command in the file takes: a large data set without its weight.
+    store.args = ("--key-load-delay", "50")
+    store.launch()
+    return lambda: until(store.answers)
+
+
 def pause_writes(store: Server) -> Callable[[], object]:
     store.command("CLIENT", "PAUSE", 3_600_000, "WRITE")
     return lambda: store.command("CLIENT", "UNPAUSE")
@@ -81,79 +66,85 @@ def freeze(store: Server) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(
-    ("refuse", "kind"),
+    ("name", "refuse", "kind"),
     [
-        (die, "connection"),
-        (be_out_of_memory, "oom"),
-        (be_a_replica, "readonly"),
-        (lack_replicas, "noreplicas"),
-        (pause_writes, "timeout"),
-        (freeze, "timeout"),
+        ("SIGKILL and restart, AOF", die, "connection"),
+        ("LOADING", load, "loading"),
+        ("maxmemory", be_out_of_memory, "oom"),
+        ("made a replica", be_a_replica, "readonly"),
+        ("min-replicas-to-write", lack_replicas, "noreplicas"),
+        ("MISCONF, saving fails", fail_to_save, "misconf"),
+        pytest.param("CLIENT PAUSE WRITE", pause_writes, "timeout", marks=pytest.mark.long),
+        pytest.param("SIGSTOP", freeze, "timeout", marks=pytest.mark.long),
     ],
 )
 def test_after_a_store_that_refused_has_come_back_every_key_holds_the_newest_message(
     *,
+    fault: Try,
     server: Server,
-    redis_url: str,
     store: Server,
-    stream: Stream,
-    tmp_path: Path,
+    name: str,
     refuse: Callable[[Server], Callable[[], object]],
     kind: str,
 ) -> None:
-    with subscribed(redis_url, "--store-url", store.url, "--validate", directory=tmp_path) as service:
-        stream.publish()
-        until(lambda: stored(store) == stream.last)
+    with fault(f"store: {name}", server, "--validate", store=store) as trial:
+        trial.settles()
         recover = refuse(store)
-        stream.publish()
-        service.says(f"Store failed: {kind}")
-        stream.publish()
+        trial.service.says(f"Store failed: {kind}")
+        trial.flows(200)
         recover()
-        service.says("Store recovered")
-        stream.publish()
-        totals = service.stops()
+        trial.recovers()
+        trial.ends()
 
-        told = [entry for entry in service.entries if entry["message"].startswith("Store ")]
-        failures = [entry for entry in told if entry["message"].startswith("Store failed")]
+        failures = [entry for entry in trial.service.entries if entry["message"].startswith("Store failed")]
         assert {entry["level"] for entry in failures} == {"ERROR"}
-        assert not service.logged("Validation failed: the record reads back differently")
-        assert not [entry for entry in service.entries if entry["message"].startswith("Gap")]
-
-    assert totals["received"] == stream.sent
-    assert totals["pending"] == totals["rejected"] == totals["unstorable"] == 0
-    assert stored(store) == stream.last
+        assert len(trial.service.logged("Store recovered")) == 1
+        assert not trial.service.logged("Validation failed: the record reads back differently")
+        assert trial.gaps == 0
     assert stored(server) == {}
 
 
+def test_a_pause_shorter_than_the_timeout_of_a_reply_is_waited_for(fault: Try, server: Server, store: Server) -> None:
+    with fault("store: CLIENT PAUSE 1000 WRITE", server, store=store) as trial:
+        trial.settles()
+        store.command("CLIENT", "PAUSE", 1000, "WRITE")
+        trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
+
+
 def test_a_script_that_the_store_has_forgotten_is_sent_again_while_messages_flow(
-    redis_url: str, store: Server, stream: Stream, tmp_path: Path
+    fault: Try, server: Server, store: Server
 ) -> None:
-    with subscribed(redis_url, "--store-url", store.url, directory=tmp_path) as service:
+    with fault("store: SCRIPT FLUSH", server, store=store) as trial:
+        trial.settles()
         for _ in range(20):
-            stream.publish(100)
             store.command("SCRIPT", "FLUSH")
-        totals = service.stops()
+            trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
 
-        assert {entry["level"] for entry in service.entries} == {"INFO"}
 
-    assert totals["received"] == stream.sent == 2000
-    assert totals["committed"] + totals["conflated"] == 2000
-    assert stored(store) == stream.last
+def test_a_store_that_was_emptied_is_filled_again_by_what_comes(fault: Try, server: Server, store: Server) -> None:
+    with fault("store: FLUSHALL", server, store=store) as trial:
+        trial.settles()
+        store.command("FLUSHALL")
+        trial.starts_over()
+        trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
 
 
 def test_a_store_that_is_down_at_the_start_gets_what_has_come_meanwhile(
-    redis_url: str, store: Server, stream: Stream, tmp_path: Path
+    fault: Try, server: Server, store: Server
 ) -> None:
     store.kill()
-    with subscribed(redis_url, "--store-url", store.url, directory=tmp_path) as service:
-        stream.publish()
-        service.says("Store failed: connection")
+    with fault("store: down at the start", server, store=store) as trial:
+        trial.service.says("Store failed: connection")
         store.start()
-        service.says("Store recovered")
-        totals = service.stops()
-
-    assert totals["received"] == totals["committed"] + totals["conflated"] == stream.sent
-    assert stored(store) == stream.last
+        trial.recovers()
+        trial.ends()
+        assert trial.gaps == 0
 
 
 def test_more_keys_than_there_is_room_for_are_unstorable_and_the_known_ones_go_on(

@@ -12,13 +12,13 @@ from adapters.redis.commands import Argument, Commands
 from entrypoints.container import Container
 from entrypoints.runner import opened
 from entrypoints.settings import Settings
+from tests.faults.kinds import one_kind_unless_long
 from tests.proxy import TcpProxy
 from tests.servers import Server
 from tests.service import DEADLINE, stored
 from tests.world import message, record
 
 TIMEOUT = 0.3  # seconds until the client gives a commit up
-LATE = 1.0  # seconds by which the network delays it
 
 
 class CountingCommands(Commands):
@@ -60,13 +60,7 @@ async def updater_behind(proxy: TcpProxy, url: str, ordering: str) -> AsyncItera
     assert updater.tally.received == updater.tally.settled
 
 
-def commits(server: Server) -> int:
-    """How many commits the server has executed."""
-    stats = server.command("INFO", "commandstats").decode()
-    calls = [line.partition("calls=")[2] for line in stats.splitlines() if line.startswith("cmdstat_evalsha:")]
-    return int(calls[0].partition(",")[0]) if calls else 0
-
-
+@one_kind_unless_long
 @pytest.mark.parametrize(
     ("ordering", "old", "new"),
     [
@@ -93,17 +87,18 @@ async def test_a_late_commit_does_not_overwrite_what_came_after_it(
         in_time = container.commands()
         in_time.answered = 0
 
-        proxy.requests.delay = LATE
+        held = proxy.hold_requests(after=b"EVALSHA")
         await publish("known", old, '["old"]')
         await publish("unseen", old, '["old"]')
         await until(lambda: tally.store_errors["timeout"] > 0)
-        proxy.requests.delay = 0
         await publish("known", new, '["new"]')
         await publish("unseen", new, '["new"]')
 
         newest = {"known": record(new, '["new"]'), "unseen": record(new, '["new"]')}
         await until(lambda: stored(server) == newest and container.updater().pending == 0)
-        await until(lambda: commits(server) > in_time.answered)
+        assert server.calls("evalsha") == in_time.answered
+        held.release()
+        await until(lambda: server.calls("evalsha") > in_time.answered)
         assert stored(server) == newest
     assert tally.received == 5
     assert stored(server) == newest

@@ -35,6 +35,10 @@ class Client:
         async with asyncio.timeout(SOON):
             return await self._reader.read(65536)
 
+    async def exactly(self, count: int) -> bytes:
+        async with asyncio.timeout(SOON):
+            return await self._reader.readexactly(count)
+
     async def close(self) -> None:
         self._writer.transport.abort()
         with contextlib.suppress(OSError):
@@ -204,6 +208,23 @@ async def test_sliced_requests_are_still_understood(client: Client, proxy: TcpPr
     assert await client.line() == b"$5\r\n"
 
 
+async def test_a_bandwidth_bounds_how_fast_bytes_arrive(client: Client, proxy: TcpProxy) -> None:
+    proxy.replies.bandwidth = 10_000
+    before = time.monotonic()
+    client.send(b"PING " + b"x" * 700)
+    assert await client.line() == b"$700\r\n"
+    assert await client.line() == b"x" * 700 + b"\r\n"
+    assert time.monotonic() - before >= 0.07
+
+
+async def test_a_bandwidth_that_is_given_back_holds_up_nothing_more(client: Client, proxy: TcpProxy) -> None:
+    proxy.replies.bandwidth = 1000
+    client.send(b"PING " + b"x" * 50_000)
+    assert await client.line() == b"$50000\r\n"
+    proxy.replies.bandwidth = 0
+    assert await client.line() == b"x" * 50_000 + b"\r\n"
+
+
 @pytest.mark.parametrize("slice_size", [0, 3])
 async def test_a_dropped_reply_belongs_to_a_command_that_was_executed(
     client: Client, proxy: TcpProxy, server: Server, slice_size: int
@@ -233,6 +254,63 @@ async def test_a_mute_connection_stays_mute_when_the_next_reply_is_to_be_dropped
     proxy.drop_replies(after=b"INCR")
     client.send(b"PING")
     assert await silence(client)
+
+
+@pytest.mark.parametrize("slice_size", [0, 3])
+async def test_a_cut_instead_of_a_reply_belongs_to_a_command_that_was_executed(
+    client: Client, proxy: TcpProxy, server: Server, slice_size: int
+) -> None:
+    proxy.requests.slice = slice_size
+    cut = proxy.cut_instead_of_reply(after=b"INCR")
+    client.send(b"PING")
+    assert await client.line() == b"+PONG\r\n"
+    client.send(b"INCR counter")
+    with pytest.raises(ConnectionResetError):
+        await client.line()
+    assert cut.is_set()
+    assert server.command("GET", "counter") == b"1"
+
+    another = await Client.connect(proxy.port)
+    another.send(b"INCR counter")
+    assert await another.line() == b":2\r\n"
+    await another.close()
+
+
+@pytest.mark.parametrize("slice_size", [0, 3])
+async def test_a_cut_behind_a_text_leaves_what_stands_before_it(
+    client: Client, proxy: TcpProxy, slice_size: int
+) -> None:
+    proxy.replies.slice = slice_size
+    cut = proxy.cut_behind(b"torn")
+    client.send(b"PING whole")
+    assert [await client.line(), await client.line()] == [b"$5\r\n", b"whole\r\n"]
+    client.send(b"PING to-be-torn-apart")
+    assert await client.exactly(15) == b"$16\r\nto-be-torn"
+    with pytest.raises(ConnectionResetError):
+        await client.piece()
+    assert cut.is_set()
+
+    another = await Client.connect(proxy.port)
+    another.send(b"PING torn")
+    assert [await another.line(), await another.line()] == [b"$4\r\n", b"torn\r\n"]
+    await another.close()
+
+
+async def test_held_requests_arrive_in_the_end_though_the_client_has_gone(
+    client: Client, proxy: TcpProxy, server: Server
+) -> None:
+    held = proxy.hold_requests(after=b"INCR")
+    client.send(b"PING")
+    assert await client.line() == b"+PONG\r\n"
+    client.send(b"INCR counter")
+    await asyncio.wait_for(held.caught.wait(), SOON)
+    await client.close()
+    another = await Client.connect(proxy.port)
+    another.send(b"INCR counter")
+    assert await another.line() == b":1\r\n"
+    await another.close()
+    held.release()
+    await counted(server, b"2")
 
 
 async def test_a_dead_target_is_a_reset(proxy: TcpProxy) -> None:

@@ -1,0 +1,44 @@
+"""Messages that flow into a store, and how long they took to reach it after a fault."""
+
+import time
+from collections.abc import Callable
+
+from tests.faults.stream import Stream
+from tests.servers import Server
+from tests.service import until
+
+
+class Load:
+    """A test waits with it until all is well, before a fault and after it."""
+
+    def __init__(self, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+        self.stream, self.store, self.stops_flowing = stream, store, stops_flowing
+        self.seconds: float | None = None
+        self._caught_up = 0
+
+    def settles(self) -> None:
+        """Wait until a message that is published from now on is stored."""
+        first = self.stream.sent
+        until(lambda: self.stream.newest_in(self.store) >= first, self.context)
+
+    def recovers(self) -> None:
+        """The same, from the end of the fault, or from its beginning where it needs none; the longest time counts."""
+        began = time.monotonic()
+        self.settles()
+        self.seconds = max(self.seconds or 0.0, time.monotonic() - began)
+
+    def catches_up(self) -> None:
+        """Wait until all that has been published is stored."""
+        end = self.stream.sent
+        once = [f"once:{number}" for number in range(self._caught_up, end, 2)]
+        until(lambda: self.store.command("EXISTS", *once) == len(once), self.context)
+        self._caught_up = end
+
+    def flows(self, messages: int) -> None:
+        """Wait for so many messages, of which there are some 2000 a second."""
+        enough = self.stream.sent + messages
+        until(lambda: self.stream.sent >= enough)
+
+    def context(self) -> str:
+        """What to tell where it does not settle."""
+        return f"{self.stream.newest_in(self.store)} of {self.stream.sent} messages are stored"

@@ -1,0 +1,126 @@
+"""Messages without end, and what must be stored for them whatever happens on the way."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from tests.servers import Server
+from tests.service import Publisher
+from tests.world import message, record
+
+BATCH = 20
+_PAUSE = 0.01  # seconds between two batches that flow
+_BEAT = "key:1"  # comes once in every batch
+_START = datetime(2023, 10, 1, 12, tzinfo=UTC)
+
+
+class Stream:
+    """Numbered messages, each dated a microsecond after the one before; a context manager.
+
+    The even ones are of types that come once only: they would stay lost if they were lost, for no later message makes
+    up for them. The odd ones are of ten types that come in every batch. A message is as long as `filler` makes it.
+    """
+
+    def __init__(self, port: int, *, start: datetime = _START, filler: str = "") -> None:
+        self._port, self._filler = port, filler
+        self.start = start  # the date of message 0
+        self._publisher: Publisher | None = None
+        self.sent = 0  # also the number of the message to come
+        self.heard = 0  # those that the server has delivered to a subscriber, as it says
+        self.doubtful: set[str] = set()  # the server went away, and did not say what it had delivered
+        self.last: dict[str, bytes] = {}
+        self._lock = threading.Lock()  # it may flow while a burst is published
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._disconnect()
+
+    def publish(self, count: int = BATCH) -> list[int]:
+        """The next messages, in one go, and how many subscribers heard each; none where the server is down."""
+        with self._lock:
+            return self._publish(count)
+
+    @contextmanager
+    def flowing(self) -> Iterator[Callable[[], None]]:
+        """Publish some 2000 messages a second from a thread of its own; what is given ends that before the block."""
+        ended = threading.Event()
+
+        def flow() -> None:
+            while not ended.wait(_PAUSE):
+                self.publish()
+
+        def end() -> None:
+            ended.set()
+            flowing.result()
+
+        with ThreadPoolExecutor(1) as threads:
+            flowing = threads.submit(flow)
+            try:
+                yield end
+            finally:
+                ended.set()
+
+    def newest_in(self, store: Server) -> int:
+        """The number of the newest message of one of the types that come again and again; -1: there is none."""
+        text = store.command("GET", _BEAT)
+        return -1 if text is None else int(json.loads(text)["values"][0])
+
+    def missing_in(self, found: Mapping[str, bytes | None], *, since: int) -> list[int]:
+        """The numbers from `since` on of the messages that have no record, though their type comes once only.
+
+        AssertionError where anything else is not as it must be: a record that is not its type's newest message,
+        or a key that is nobody's.
+        """
+        wrong = {key for key in found.keys() | self.last.keys() if found.get(key) != self.last.get(key)}
+        missing = {key for key in wrong if key.startswith("once:") and key not in found}
+        wrong -= missing
+        assert not wrong, [(key, found.get(key), self.last.get(key)) for key in sorted(wrong)[:5]]
+        return sorted(number for number in _numbers(missing - self.doubtful) if number >= since)
+
+    def runs_of(self, missing: Iterable[int]) -> int:
+        """In how many places of the stream something is missing."""
+        doubtful = set(_numbers(self.doubtful))
+        runs, before = 0, -2
+        for number in missing:
+            between = range(before + 2, number, 2)
+            runs += before < 0 or not doubtful.issuperset(between)
+            before = number
+        return runs
+
+    def _publish(self, count: int) -> list[int]:
+        try:
+            self._publisher = self._publisher or Publisher(self._port)
+        except OSError:
+            return []
+        batch = [self._message(number) for number in range(self.sent, self.sent + count)]
+        self.sent += count
+        self.last.update({type_: text for type_, _, text in batch})
+        try:
+            receivers = self._publisher.publish(payload for _, payload, _ in batch)
+        except (OSError, AssertionError):  # as Publisher says that the server has closed the connection
+            self._disconnect()
+            self.doubtful.update(type_ for type_, _, _ in batch)
+            return []
+        self.heard += sum(number > 0 for number in receivers)
+        return receivers
+
+    def _message(self, number: int) -> tuple[str, bytes, bytes]:
+        type_ = f"key:{number % BATCH}" if number % 2 else f"once:{number}"
+        updated = (self.start + timedelta(microseconds=number)).isoformat()
+        values = f'[{number},"{self._filler}"]'
+        return type_, message(type_, updated, values), record(updated, values)
+
+    def _disconnect(self) -> None:
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.__exit__()
+
+
+def _numbers(types: Iterable[str]) -> Iterator[int]:
+    return (int(type_.removeprefix("once:")) for type_ in types if type_.startswith("once:"))

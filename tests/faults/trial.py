@@ -1,0 +1,92 @@
+"""One fault, tried on the running service under load: in the end every key is as it must be, or its loss was told."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.faults.load import Load
+from tests.faults.stream import Stream
+from tests.faults.table import Noted
+from tests.servers import Server
+from tests.service import Service, started, stored, until
+
+GAP = "Gap: messages may have been missed; subscribed again"
+
+
+class Trial(Load):
+    """What a test does while messages flow: `settles`, then the fault, then `recovers`, and `ends`."""
+
+    def __init__(self, service: Service, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+        super().__init__(stream, store, stops_flowing)
+        self.service = service
+        self.missing: list[int] = []
+        self._since = 0
+
+    @property
+    def gaps(self) -> int:
+        """How many the service has told of."""
+        return len(self.service.logged(GAP))
+
+    def starts_over(self) -> None:
+        """What was published before now may be missing: the server has forgotten it, or nobody had subscribed yet."""
+        self._since = self.stream.sent
+
+    def ends(self) -> dict[str, int]:
+        """Stop everything, and judge what is stored; the totals.
+
+        Nothing may be missing but a part of the stream for each gap that was told.
+        """
+        assert self.seconds is not None, "time to recover was not measured"
+        self.stops_flowing()
+        totals = self.service.stops()
+        self.missing = self.stream.missing_in(stored(self.store), since=self._since)
+        assert self.stream.runs_of(self.missing) <= self.gaps, (self.missing[:10], self.service.raw_log[-2000:])
+        assert totals["pending"] == totals["rejected"] == totals["unstorable"] == 0
+        if not self.gaps:
+            assert totals["received"] == self.stream.heard
+        return totals
+
+
+Try = Callable[..., AbstractContextManager[Trial]]
+
+
+@contextmanager
+def tried(
+    fault: str,
+    channel: Server,
+    *flags: str,
+    store: Server | None = None,
+    redis_url: str | None = None,
+    store_url: str | None = None,
+    stream: Mapping[str, Any] | None = None,
+    directory: Path,
+    noted: Noted,
+) -> Iterator[Trial]:
+    """The service with messages flowing on the channel, from when it has tried to subscribe; its row at the end.
+
+    The URLs are those of the servers unless the service goes another way; `stream` is what Stream is given.
+    """
+    urls = ("--redis-url", redis_url or channel.url, "--store-url", store_url or (store or channel).url)
+    with (
+        started(*urls, "--log-format", "json", *flags, directory=directory) as service,
+        Stream(channel.port, **stream or {}) as messages,
+    ):
+        until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
+        with noted(fault, (store or channel).kind) as row, messages.flowing() as stops_flowing:
+            trial = Trial(service, messages, store or channel, stops_flowing)
+            yield trial
+            row.happened, row.seconds = told(service.entries), trial.seconds
+            row.lost = f"{len(trial.missing)} (told)" if trial.missing else "0"
+
+
+def told(entries: Sequence[Mapping[str, Any]]) -> str:
+    """What the service said about it, from WARNING on: each line once, with how often it came."""
+    longest = max((entry["seconds"] for entry in entries if entry["message"] == GAP), default=0.0)
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        if entry["level"] in ("WARNING", "ERROR"):
+            line, more, _ = entry["message"].partition(" (more like it)")
+            counts[f"Gap of {longest:.2f} s" if line == GAP else line] += entry["count"] if more else 1
+    return "; ".join(line if count == 1 else f"{line} x{count}" for line, count in counts.items()) or "nothing logged"
