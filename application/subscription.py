@@ -51,7 +51,8 @@ class Subscription:
         self._confirmed = False
         self._confirmed_at = 0.0
         self._change = asyncio.Event()
-        self._last_heard: float | None = None
+        # Nothing that was published before this moment is missing.
+        self._complete_until: float | None = None
         self._proved = False
 
     @property
@@ -84,7 +85,8 @@ class Subscription:
                 self._set_confirmed(now=False)
                 await self._wait(lost)
             else:
-                self._last_heard = self._clock.monotonic()
+                if not self._probe_interval:
+                    self._complete_until = self._clock.monotonic()
                 return deliveries
 
     async def stop(self) -> None:
@@ -108,6 +110,7 @@ class Subscription:
             await unless(change, self._clock.sleep(self._probe_interval))
 
     async def _probe(self, change: asyncio.Event) -> None:
+        sent_at = self._clock.monotonic()
         try:
             seconds = await self._subscriber.probe()
         except SubscriptionLost:
@@ -119,7 +122,8 @@ class Subscription:
             self._readiness.fails(SUBSCRIPTION, str(refused))
         else:
             self._proved = True
-            self._last_heard = self._clock.monotonic()
+            # Not when it came: what is read after a stall, of us or of the network, was published long before.
+            self._complete_until = sent_at
             self._tally.probe_seconds = seconds
             if not change.is_set():
                 self._readiness.holds(SUBSCRIPTION)
@@ -136,25 +140,25 @@ class Subscription:
             await self._wait(lost)
             return
         except SubscriptionRefused as refused:
-            if self._last_heard is None:
+            if self._complete_until is None:
                 raise
             await self._wait(refused)
             return
         if self._stopping.is_set():
             # May be dropped on the way: then there is no end to wait for.
             await self._subscriber.unsubscribe()
-        now, heard = self._clock.monotonic(), self._last_heard
-        self._confirmed_at = self._last_heard = now
+        now, complete_until = self._clock.monotonic(), self._complete_until
+        self._confirmed_at = self._complete_until = now
         self._set_confirmed(now=True)
         if not self._probe_interval:
             self._readiness.holds(SUBSCRIPTION)
-        if heard is None:
+        if complete_until is None:
             self._observer.notice(Subscribed(gap=None))
             return
         self._tally.reconnects += 1
         self._tally.gaps += 1
-        self._tally.gap_seconds += now - heard
-        self._observer.notice(Subscribed(gap=now - heard))
+        self._tally.gap_seconds += now - complete_until
+        self._observer.notice(Subscribed(gap=now - complete_until))
 
     async def _wait(self, error: Exception) -> None:
         if self._stopping.is_set():

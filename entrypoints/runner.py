@@ -126,6 +126,7 @@ def _with_totals(container: Container) -> "Logger":
         expired=tally.expired,
         rejected=tally.rejected.total(),
         unstorable=tally.unstorable.total(),
+        conflicts=tally.conflicts,
         dead_letters=tally.dead_letters,
         dead_letters_lost=tally.dead_letters_dropped + (0 if queue is None else len(queue)),
     )
