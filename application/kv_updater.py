@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
+from application.commit_batch import Entry
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.pending_updates import Pending, PendingUpdates
@@ -18,7 +19,7 @@ from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
 from application.waiting import pause
-from domain.errors import Reason, Rejection
+from domain.errors import Rejection
 from domain.validation import Validator
 
 # Messages accepted between two looks at the clock, and seconds until the socket has its turn.
@@ -30,7 +31,6 @@ _LONGEST_HOLD = 0.05
 _FEW_BATCHES = 4
 # An entry that so many processes have taken and none has settled is likely to be what they died of.
 _MAX_DELIVERIES = 5
-_TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
 
 
 class KVUpdater:
@@ -137,22 +137,21 @@ class KVUpdater:
                 if entry.deliveries > _MAX_DELIVERIES:
                     self._refusals.poison(payload, entry)
                     continue
-            entries = () if entry is None else (entry,)
             message = accept(payload, channel)
             if isinstance(message, Rejection):
-                self._refusals.rejected(payload, channel, message, entries)
+                self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
             if entry is not None:
                 message.entry = entry.id
             if message.expires_at is not None and message.expires_at <= now:
                 tally.expired += 1
-                self._acknowledgements.add(entries)
-            elif offer(message, now):
+                self._acknowledgements.add(_only(entry))
+            elif (refusal := offer(message, now)) is not None:
+                self._refusals.unstorable(message, refusal, _only(entry))
+            else:
                 offered += 1
                 if entry is not None:
                     self._pending.hold(message.type, entry)
-            else:
-                self._refusals.unstorable(message, _TOO_MANY_KEYS, entries)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
         self._changed.set()
@@ -207,3 +206,7 @@ class KVUpdater:
                 while self._subscription.backlog_bytes and len(self._pending) < _FEW_BATCHES * self._max_batch:
                     self._changed.clear()
                     await self._changed.wait()
+
+
+def _only(entry: Entry | None) -> Sequence[Entry]:
+    return () if entry is None else (entry,)

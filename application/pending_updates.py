@@ -6,30 +6,40 @@ from datetime import datetime
 from itertools import islice
 
 from application.commit_batch import Entry
+from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage
+
+_TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
+_TOO_MANY_BYTES = Rejection(Reason.TOO_MANY_BYTES, "no room for so long a pending message")
 
 
 @dataclass(slots=True)
 class Pending:
     """Messages by type. Those named in `unconditional` have replaced one that would have overwritten any
     record, so they overwrite any record too: conflating must not change the outcome. `entries` are acknowledged when
-    their type is settled: those of the messages conflated away too."""
+    their type is settled: those of the messages conflated away too. `size`: bytes of the payloads when it was taken."""
 
     messages: dict[str, UpdateMessage] = field(default_factory=dict)
     unconditional: set[str] = field(default_factory=set)
     entries: dict[str, list[Entry]] = field(default_factory=dict)
+    size: int = 0
 
     def __len__(self) -> int:
         return len(self.messages)
 
 
 class PendingUpdates:
-    """Accepted, not yet committed. Costs memory by the number of types, not by the number of messages."""
+    """Accepted, not yet committed. Costs memory by the number of types, not by the number of messages.
 
-    def __init__(self, ordering: Ordering, max_keys: int) -> None:
+    `max_bytes` bounds the payloads of what is pending and of what is in flight together.
+    """
+
+    def __init__(self, ordering: Ordering, max_keys: int, max_bytes: int) -> None:
         self._supersedes = ordering.supersedes
         self._max_keys = max_keys
+        self._max_bytes = self._room = max_bytes
+        self._in_flight_bytes = 0
         self._pending = Pending()
         self._in_flight: list[Pending] = []
         self._taken = 0
@@ -37,20 +47,26 @@ class PendingUpdates:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def offer(self, message: UpdateMessage, now: datetime) -> bool:
-        """Keep the message, or the pending one if that is newer. False: a new type, and no room for it."""
+    def offer(self, message: UpdateMessage, now: datetime) -> Rejection | None:
+        """Keep the message, or the pending one if that is newer; or why there is no room for it."""
         messages = self._pending.messages
         type_ = message.type
         held = messages.get(type_)
         if held is None:
             if len(messages) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
-                return False
-            messages[type_] = message
+                return _TOO_MANY_KEYS
+            grows_by = len(message.payload)
         elif self._supersedes(message, held, now):
-            messages[type_] = message
-            if _steps_back(message.instant, held.instant):
-                self._pending.unconditional.add(type_)
-        return True
+            grows_by = len(message.payload) - len(held.payload)
+        else:
+            return None
+        if grows_by > self._room:
+            return _TOO_MANY_BYTES
+        self._room -= grows_by
+        messages[type_] = message
+        if held is not None and _steps_back(message.instant, held.instant):
+            self._pending.unconditional.add(type_)
+        return None
 
     def hold(self, type_: str, entry: Entry) -> None:
         """Keep the entry of a message that was offered and kept, until the type is settled."""
@@ -62,10 +78,14 @@ class PendingUpdates:
         if not but and len(pending) <= max_keys:
             self._pending = Pending()
             self._taken = 0
+            pending.size = self._max_bytes - self._room - self._in_flight_bytes
+            self._in_flight_bytes += pending.size
             self._in_flight.append(pending)
             return pending
         types = list(islice((type_ for type_ in pending.messages if type_ not in but), max_keys))
         batch = Pending({type_: pending.messages.pop(type_) for type_ in types})
+        batch.size = sum(len(message.payload) for message in batch.messages.values())
+        self._in_flight_bytes += batch.size
         if pending.unconditional:
             batch.unconditional = pending.unconditional.intersection(types)
             pending.unconditional -= batch.unconditional
@@ -85,19 +105,24 @@ class PendingUpdates:
         messages, unconditional = self._pending.messages, self._pending.unconditional
         for type_, entries in batch.entries.items():
             self._pending.entries.setdefault(type_, [])[:0] = entries
-        conflated = 0
+        conflated = grown = 0
         for type_, earlier in batch.messages.items():
             later = messages.setdefault(type_, earlier)
-            if later is not earlier:
+            if later is earlier:
+                grown += len(earlier.payload)
+            else:
                 conflated += 1
                 if type_ in unconditional:
                     continue
                 if not self._supersedes(later, earlier, now):
                     messages[type_] = earlier
+                    grown += len(earlier.payload) - len(later.payload)
                 elif _steps_back(later.instant, earlier.instant):
                     unconditional.add(type_)
             if type_ in batch.unconditional:
                 unconditional.add(type_)
+        self._in_flight_bytes -= batch.size
+        self._room += batch.size - grown
         return conflated
 
 

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     OTHER_REDIS_TYPE = "other_redis_type"
     NOT_PERMITTED = "not_permitted"
     TOO_MANY_KEYS = "too_many_keys"
+    TOO_MANY_BYTES = "too_many_bytes"
     POISON = "poison"
 
 

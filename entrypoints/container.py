@@ -197,7 +197,7 @@ class Container(containers.DeclarativeContainer):
         off=providers.Object(None),
     )
     refusals = providers.Singleton(Refusals, tally, observer, dead_letter_queue, acknowledgements)
-    pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys)
+    pending_updates = providers.Singleton(PendingUpdates, ordering, _given.max_pending_keys, _given.max_pending_bytes)
     subscription = providers.Singleton(
         Subscription,
         subscriber=subscriber,

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """Bytes received and not yet parsed, at most."""
     max_pending_keys: Count = 1_000_000
     """Number of keys accepted and not yet committed, at most."""
+    max_pending_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 512 << 20
+    """Bytes of messages accepted and not yet committed, at most."""
     max_batch: Annotated[Count, Field(le=3000)] = 1000
     """Number of keys in one commit, at most."""
     probe_interval: Seconds = 5.0

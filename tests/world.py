@@ -234,6 +234,7 @@ class World:
     validates: bool = False
     buries: bool = False
     max_keys: int = 1_000_000
+    max_bytes: int = 1 << 30
     max_batch: int = 1000
     known_bytes: int = 1 << 20
     probe_interval: float = 0.0
@@ -292,7 +293,7 @@ class World:
         self.updater = KVUpdater(
             subscription=self.subscription,
             validator=Validator(self.rules, self.instants),
-            pending_updates=PendingUpdates(self.ordering, self.max_keys),
+            pending_updates=PendingUpdates(self.ordering, self.max_keys, self.max_bytes),
             committer=self.committer,
             refusals=refusals,
             acknowledgements=self.acknowledgements,

@@ -34,7 +34,7 @@ def test_failed_commits_and_conflation_leave_what_single_messages_would(
 ) -> None:
     start = _message(stored, -1)
     messages = [_message(step[0], serial) for serial, step in enumerate(steps) if step is not None]
-    pending = PendingUpdates(ORDERING, max_keys=1)
+    pending = PendingUpdates(ORDERING, max_keys=1, max_bytes=1000)
     in_flight = pending.take(1)
     conflated = 0
     waiting = iter(messages)
@@ -44,7 +44,7 @@ def test_failed_commits_and_conflation_leave_what_single_messages_would(
             in_flight = pending.take(1)
         else:
             before = len(pending)
-            assert pending.offer(next(waiting), NOW)
+            assert pending.offer(next(waiting), NOW) is None
             conflated += 1 - (len(pending) - before)
     conflated += pending.restore(in_flight, NOW)
 

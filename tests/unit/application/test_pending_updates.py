@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 from application.pending_updates import Pending, PendingUpdates
+from domain.errors import Reason, Rejection
 from domain.ordering import Newest
 from domain.update_message import UpdateMessage
 from tests.world import MAX_CLOCK_SKEW
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 FAR_AHEAD = 24 * 3600
+TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
+TOO_MANY_BYTES = Rejection(Reason.TOO_MANY_BYTES, "no room for so long a pending message")
 
 
 def update(type_: str, seconds: float | None, values: bytes = b"{}") -> UpdateMessage:
@@ -17,10 +20,10 @@ def update(type_: str, seconds: float | None, values: bytes = b"{}") -> UpdateMe
     return UpdateMessage(type_, values, b"", instant)
 
 
-def buffer(*updates: UpdateMessage, max_keys: int = 100) -> PendingUpdates:
-    pending = PendingUpdates(Newest(MAX_CLOCK_SKEW), max_keys)
+def buffer(*updates: UpdateMessage, max_keys: int = 100, max_bytes: int = 1000) -> PendingUpdates:
+    pending = PendingUpdates(Newest(MAX_CLOCK_SKEW), max_keys, max_bytes)
     for each in updates:
-        assert pending.offer(each, NOW)
+        assert pending.offer(each, NOW) is None
     return pending
 
 
@@ -105,8 +108,8 @@ def test_at_the_bound_new_types_have_no_room_and_pending_ones_still_conflate() -
     newest = update("a", 2)
     pending = buffer(update("a", 1), update("b", 1), max_keys=2)
 
-    assert not pending.offer(update("c", 1), NOW)
-    assert pending.offer(newest, NOW)
+    assert pending.offer(update("c", 1), NOW) == TOO_MANY_KEYS
+    assert pending.offer(newest, NOW) is None
 
     assert [each.type for each in taken(pending)] == ["a", "b"]
 
@@ -115,8 +118,8 @@ def test_what_was_taken_makes_room() -> None:
     pending = buffer(update("a", 1), max_keys=1)
     pending.take(1)
 
-    assert pending.offer(update("b", 1), NOW)
-    assert not pending.offer(update("c", 1), NOW)
+    assert pending.offer(update("b", 1), NOW) is None
+    assert pending.offer(update("c", 1), NOW) == TOO_MANY_KEYS
 
 
 def test_at_the_bound_a_type_that_is_in_flight_still_conflates() -> None:
@@ -125,7 +128,7 @@ def test_at_the_bound_a_type_that_is_in_flight_still_conflates() -> None:
     batch = pending.take(1)
     pending.offer(other, NOW)
 
-    assert pending.offer(newest, NOW)
+    assert pending.offer(newest, NOW) is None
     assert pending.restore(batch, NOW) == 1
 
     assert taken(pending) == [other, newest]
@@ -137,10 +140,10 @@ def test_a_type_that_was_in_flight_and_is_settled_is_as_new_as_any_other() -> No
     pending.offer(update("b", 1), NOW)
 
     batch.messages.clear()
-    assert not pending.offer(update("a", 2), NOW)
+    assert pending.offer(update("a", 2), NOW) == TOO_MANY_KEYS
     pending.restore(batch, NOW)
 
-    assert not pending.offer(update("a", 2), NOW)
+    assert pending.offer(update("a", 2), NOW) == TOO_MANY_KEYS
 
 
 def test_a_type_that_came_back_and_is_settled_since_is_as_new_as_any_other() -> None:
@@ -151,7 +154,7 @@ def test_a_type_that_came_back_and_is_settled_since_is_as_new_as_any_other() -> 
     pending.restore(settled, NOW)
     pending.offer(update("b", 1), NOW)
 
-    assert not pending.offer(update("a", 2), NOW)
+    assert pending.offer(update("a", 2), NOW) == TOO_MANY_KEYS
 
 
 def test_what_comes_back_is_pending_again() -> None:
@@ -227,3 +230,50 @@ def test_what_overwrites_anything_has_nothing_to_fear_from_what_comes_back() -> 
     batch = pending.take(1)
     assert batch.messages == {"a": last}
     assert batch.unconditional == {"a"}
+
+
+def test_at_the_bound_of_bytes_neither_a_new_type_nor_a_longer_message_has_room() -> None:
+    pending = buffer(update("a", 1, b"12345"), max_bytes=9)
+
+    assert pending.offer(update("b", 1, b"12345"), NOW) == TOO_MANY_BYTES
+    assert pending.offer(update("a", 2, b"1234567890"), NOW) == TOO_MANY_BYTES
+    assert pending.offer(update("a", 2, b"123456789"), NOW) is None
+    assert pending.offer(update("b", 1, b"1"), NOW) == TOO_MANY_BYTES
+
+
+def test_a_shorter_message_of_a_type_makes_room() -> None:
+    pending = buffer(update("a", 1, b"123456789"), max_bytes=9)
+
+    assert pending.offer(update("a", 2, b"1"), NOW) is None
+    assert pending.offer(update("b", 1, b"12345678"), NOW) is None
+
+
+def test_an_older_message_needs_no_room() -> None:
+    assert buffer(update("a", 2, b"1"), max_bytes=1).offer(update("a", 1, b"12345"), NOW) is None
+
+
+def test_what_is_in_flight_takes_room_until_it_is_settled() -> None:
+    for max_keys in (1, 1000):
+        pending = buffer(update("a", 1, b"1234"), update("b", 1, b"5678"), max_bytes=9)
+        batch = pending.take(max_keys)
+        assert pending.offer(update("c", 1, b"12"), NOW) == TOO_MANY_BYTES
+        batch.messages.clear()
+        pending.restore(batch, NOW)
+
+        room = 9 - 4 * (2 - min(max_keys, 2))
+        assert pending.offer(update("c", 1, b"1" * (room + 1)), NOW) == TOO_MANY_BYTES
+        assert pending.offer(update("c", 1, b"1" * room), NOW) is None
+
+
+def test_what_comes_back_takes_its_room_again_once() -> None:
+    pending = buffer(update("a", 1, b"1234"), update("b", 2, b"12"), update("c", 1, b"123"), max_bytes=20)
+    batch = pending.take(1000)
+    assert pending.offer(update("a", 2, b"12345"), NOW) is None
+    assert pending.offer(update("b", 1, b"1"), NOW) is None
+
+    assert pending.restore(batch, NOW) == 2
+
+    # What is left: the later a, the earlier b, and c.
+    room = 20 - 5 - 2 - 3
+    assert pending.offer(update("d", 1, b"1" * (room + 1)), NOW) == TOO_MANY_BYTES
+    assert pending.offer(update("d", 1, b"1" * room), NOW) is None
