@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
+from domain.nesting import check_depth
+
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: stays
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -38,6 +40,7 @@ def decode_with_lone_surrogates(payload: bytes, shape: type[S]) -> S:
     if not _SURROGATE.search(payload):
         # A flood of malformed messages must not cost much more than one of good ones.
         _check_json(payload)
+        check_depth(payload)
         return msgspec.json.decode(payload, type=shape)
     lone = {found["lone"] for found in _ESCAPE.finditer(payload)} - {None}
     in_use = set(_ANY_ESCAPE.findall(payload))
@@ -47,6 +50,7 @@ def decode_with_lone_surrogates(payload: bytes, shape: type[S]) -> S:
 
     disguised = _ESCAPE.sub(lambda found: disguises.get(found[0], found[0]), payload)
     _check_json(disguised)
+    check_depth(disguised)
     texts = {
         name: _ANY_ESCAPE.sub(lambda found: originals.get(found[0], found[0]), bytes(text))
         for name, text in _split_members(disguised).items()

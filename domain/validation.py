@@ -15,10 +15,12 @@ import msgspec
 from domain.errors import Reason, Rejection
 from domain.instants import InstantReader, Time, is_rfc_3339
 from domain.json_text import decode_with_lone_surrogates
+from domain.nesting import MAX_DEPTH, TOO_DEEP, check_depth
 from domain.update_message import NULL, UpdateMessage
 
 _MAX_TYPE_BYTES = 512
 _SHORT_TYPE = _MAX_TYPE_BYTES // 4  # characters: whatever they are, they fit
+_SURELY_FLAT = 2 * MAX_DEPTH  # bytes: each level takes one to open and one to close
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OPENS_VALUES = b"{["
 _OPENS_TIME = b'"-0123456789n'
@@ -80,6 +82,8 @@ class Validator:
             if not payload.isascii():
                 str(payload, "utf-8")
             members = _decode(payload)
+            if len(payload) > _SURELY_FLAT:
+                check_depth(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             verdict = _read_again(payload)
             if isinstance(verdict, Rejection):
@@ -124,7 +128,9 @@ def _read_again(payload: bytes) -> _Members | Rejection:
         return Rejection(Reason.MALFORMED, str(error))
     except UnicodeDecodeError as error:
         return Rejection(Reason.UNDECODABLE, f"invalid UTF-8 (byte {error.start})")
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        return Rejection(Reason.UNDECODABLE, TOO_DEEP)
+    except msgspec.DecodeError as error:
         return Rejection(Reason.UNDECODABLE, str(error))
 
 
