@@ -46,13 +46,14 @@ class _Members(msgspec.Struct, gc=False):
 
 
 class _RawMembers(msgspec.Struct, gc=False):
-    type: str
-    values: msgspec.Raw
+    type: msgspec.Raw = NULL
+    values: msgspec.Raw = NULL
     updated: msgspec.Raw = NULL
     valid: msgspec.Raw = NULL
 
 
 _decode = msgspec.json.Decoder(_Members).decode
+_decode_type = msgspec.json.Decoder(str).decode
 _decode_time = msgspec.json.Decoder(Time).decode
 
 
@@ -94,7 +95,7 @@ class Validator:
         if not (0 < len(type_) <= _SHORT_TYPE and type_.isprintable()) and (detail := _why_no_type(type_)):
             return Rejection(Reason.MALFORMED, detail)
         if memoryview(members.values)[0] not in _OPENS_VALUES:
-            return Rejection(Reason.MALFORMED, "`values` is neither an object nor an array")
+            return Rejection(Reason.MALFORMED, "`values` is missing, or neither an object nor an array")
         if self._forbids and self._is_forbidden(type_):
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
@@ -120,10 +121,11 @@ class Validator:
 
 
 def _read_again(payload: bytes) -> _Members | Rejection:
-    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all.
+    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all, or
+    # repeat the member, and of repeated members the last counts.
     try:
         raw = decode_with_lone_surrogates(payload, _RawMembers)
-        return _Members(raw.type, raw.values, _time(raw.updated), _time(raw.valid))
+        return _Members(_type(raw.type), raw.values, _time(raw.updated), _time(raw.valid))
     except msgspec.ValidationError as error:
         return Rejection(Reason.MALFORMED, str(error))
     except UnicodeDecodeError as error:
@@ -142,6 +144,16 @@ def _why_no_type(type_: str) -> str | None:
     if _CONTROL.search(type_):
         return "`type` has a control character"
     return None
+
+
+def _type(text: msgspec.Raw) -> str:
+    """Raises msgspec.ValidationError for what is no string, another msgspec.DecodeError for half a character."""
+    if memoryview(text)[0] != ord('"'):
+        raise msgspec.ValidationError("`type` is missing, or not a string")
+    try:
+        return _decode_type(text)
+    except msgspec.DecodeError:
+        raise msgspec.DecodeError("lone surrogate in `type`") from None
 
 
 def _time(text: msgspec.Raw) -> Time:
