@@ -15,10 +15,12 @@ import msgspec
 from domain.errors import Reason, Rejection
 from domain.instants import InstantReader, Time, is_rfc_3339
 from domain.json_text import decode_with_lone_surrogates
+from domain.nesting import MAX_DEPTH, TOO_DEEP, check_depth
 from domain.update_message import NULL, UpdateMessage
 
 _MAX_TYPE_BYTES = 512
 _SHORT_TYPE = _MAX_TYPE_BYTES // 4  # characters: whatever they are, they fit
+_SURELY_FLAT = 2 * MAX_DEPTH  # bytes: each level takes one to open and one to close
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OPENS_VALUES = b"{["
 _OPENS_TIME = b'"-0123456789n'
@@ -44,13 +46,14 @@ class _Members(msgspec.Struct, gc=False):
 
 
 class _RawMembers(msgspec.Struct, gc=False):
-    type: str
-    values: msgspec.Raw
+    type: msgspec.Raw = NULL
+    values: msgspec.Raw = NULL
     updated: msgspec.Raw = NULL
     valid: msgspec.Raw = NULL
 
 
 _decode = msgspec.json.Decoder(_Members).decode
+_decode_type = msgspec.json.Decoder(str).decode
 _decode_time = msgspec.json.Decoder(Time).decode
 
 
@@ -80,6 +83,8 @@ class Validator:
             if not payload.isascii():
                 str(payload, "utf-8")
             members = _decode(payload)
+            if len(payload) > _SURELY_FLAT:
+                check_depth(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             verdict = _read_again(payload)
             if isinstance(verdict, Rejection):
@@ -90,7 +95,7 @@ class Validator:
         if not (0 < len(type_) <= _SHORT_TYPE and type_.isprintable()) and (detail := _why_no_type(type_)):
             return Rejection(Reason.MALFORMED, detail)
         if memoryview(members.values)[0] not in _OPENS_VALUES:
-            return Rejection(Reason.MALFORMED, "`values` is neither an object nor an array")
+            return Rejection(Reason.MALFORMED, "`values` is missing, or neither an object nor an array")
         if self._forbids and self._is_forbidden(type_):
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
@@ -116,15 +121,18 @@ class Validator:
 
 
 def _read_again(payload: bytes) -> _Members | Rejection:
-    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all.
+    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all, or
+    # repeat the member, and of repeated members the last counts.
     try:
         raw = decode_with_lone_surrogates(payload, _RawMembers)
-        return _Members(raw.type, raw.values, _time(raw.updated), _time(raw.valid))
+        return _Members(_type(raw.type), raw.values, _time(raw.updated), _time(raw.valid))
     except msgspec.ValidationError as error:
         return Rejection(Reason.MALFORMED, str(error))
     except UnicodeDecodeError as error:
         return Rejection(Reason.UNDECODABLE, f"invalid UTF-8 (byte {error.start})")
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        return Rejection(Reason.UNDECODABLE, TOO_DEEP)
+    except msgspec.DecodeError as error:
         return Rejection(Reason.UNDECODABLE, str(error))
 
 
@@ -136,6 +144,16 @@ def _why_no_type(type_: str) -> str | None:
     if _CONTROL.search(type_):
         return "`type` has a control character"
     return None
+
+
+def _type(text: msgspec.Raw) -> str:
+    """Raises msgspec.ValidationError for what is no string, another msgspec.DecodeError for half a character."""
+    if memoryview(text)[0] != ord('"'):
+        raise msgspec.ValidationError("`type` is missing, or not a string")
+    try:
+        return _decode_type(text)
+    except msgspec.DecodeError:
+        raise msgspec.DecodeError("lone surrogate in `type`") from None
 
 
 def _time(text: msgspec.Raw) -> Time:

@@ -85,6 +85,13 @@ class TestAMessageAsDesigned:
         found = accepted(b'{"type":"a","values":[1],"updated":1,"type":"b","values":[2],"updated":2}')
         assert (found.type, *texts_of(found)) == ("b", b"2", b"null", b"[2]")
 
+    @pytest.mark.parametrize(
+        "wrong", [b'"type":5', b'"type":null', rb'"type":"\ud83d"', b'"type":""', b'"values":3', b'"updated":[]']
+    )
+    def test_of_repeated_members_the_last_counts_even_where_an_earlier_one_is_wrong(self, wrong: bytes) -> None:
+        found = accepted(b"{" + wrong + b',"type":"b","values":[2],"updated":2}')
+        assert (found.type, *texts_of(found)) == ("b", b"2", b"null", b"[2]")
+
 
 class TestTooLarge:
     def test_a_message_of_exactly_the_bound_is_taken(self) -> None:
