@@ -1,5 +1,6 @@
 """The store held something else than was expected: whose is it, and is it to be overwritten?"""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from domain.entry_ids import follows
 from domain.ordering import Ordering
 from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
+
+# A store that is down for an hour must not cost memory by the number of tries.
+_LATE_COMMITS = 16
 
 
 class Conflicts:
@@ -28,12 +32,14 @@ class Conflicts:
         self._known = known
         self._tally = tally
         # Hashes of records whose commit was not answered: it may still be executed, and is not another writer's.
-        self._unanswered: dict[str, set[int]] = {}
+        self._unanswered: dict[str, deque[int]] = {}
 
     def unanswered(self, types: Iterable[str], records: Iterable[StoredRecord]) -> None:
         """A commit of these was sent, and nobody knows what became of it."""
         for type_, record in zip(types, records, strict=True):
-            self._unanswered.setdefault(type_, set()).add(hash(record.text))
+            hashes = self._unanswered.setdefault(type_, deque(maxlen=_LATE_COMMITS))
+            if (text := hash(record.text)) not in hashes:
+                hashes.append(text)
 
     def settled(self, type_: str) -> None:
         """The fate of this type's message is known."""

@@ -57,7 +57,7 @@ class DeadLetterQueue:
         kept = payload[: self._max_payload_bytes]
         letter = DeadLetter(kept, len(payload), rejection.reason, rejection.detail, channel, self._clock.now())
         self._waiting.append((letter, entries))
-        self._bytes += len(kept)
+        self._bytes += _size(letter)
         self._trim()
         self._changed.set()
 
@@ -96,7 +96,7 @@ class DeadLetterQueue:
             self._trim()
             raise
         for letter, entries in batch:
-            self._bytes -= len(letter.payload)
+            self._bytes -= _size(letter)
             self._acknowledgements.add(entries)
         self._tally.dead_letters += len(batch)
 
@@ -106,7 +106,12 @@ class DeadLetterQueue:
 
     def _drop(self, waiting: _Waiting) -> None:
         letter, entries = waiting
-        self._bytes -= len(letter.payload)
+        self._bytes -= _size(letter)
         self._tally.dead_letters_dropped += 1
         # Not acknowledged: neither is the message stored nor does anybody know of it.
         self._acknowledgements.done(entries)
+
+
+def _size(letter: DeadLetter) -> int:
+    # With patterns the publisher chooses the channel's name as well.
+    return len(letter.payload) + len(letter.channel)

@@ -15,6 +15,8 @@ from application.events import BacklogFull
 from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
 
 _INCOMPLETE = object()
+# Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
+_LONGEST_CHANNEL = 512
 _PATTERN_CHARACTERS = frozenset("*?[")
 
 
@@ -141,7 +143,7 @@ class PubSubSubscriber:
                     elif kind == b"pmessage":
                         # A pattern may match the probes of any subscriber.
                         if not reply[2].startswith(PREFIX):
-                            deliveries.append((reply[3], reply[2], None))
+                            deliveries.append((reply[3], reply[2][:_LONGEST_CHANNEL], None))
                     else:
                         self._take_confirmation(reply)
         except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:

@@ -268,6 +268,13 @@ class TestDelivery:
         assert await channels.publish((matching, b"yes")) == [1]
         assert await receive(subscriber, 1) == [(b"yes", matching.encode(), None)]
 
+    async def test_a_channel_that_nobody_names_is_cut(self, redis_channels: OnServer) -> None:
+        """Behind a pattern the publisher chooses the name, which waits with its message."""
+        subscriber = redis_channels.subscriber("*")
+        await subscriber.subscribe()
+        await redis_channels.publish(("x" * 100_000, b"1"))
+        assert await receive(subscriber, 1) == [(b"1", b"x" * 512, None)]
+
     async def test_channels_and_patterns_together(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("plain", "pat:*", "other", "tern:?")
         await subscriber.subscribe()
