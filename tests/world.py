@@ -70,6 +70,25 @@ class HeldClock(SimulatedClock):
         self.pass_time(seconds)
 
 
+class TurnedClock(SimulatedClock):
+    """Time passes when the test says so, and wakes whoever has slept long enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turned = asyncio.Event()
+
+    def pass_time(self, seconds: float) -> None:
+        super().pass_time(seconds)
+        self._turned.set()
+        self._turned = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        end = self.elapsed + seconds
+        while self.elapsed < end:
+            await self._turned.wait()
+
+
 class Recorder:
     """An Observer that remembers."""
 
@@ -144,7 +163,8 @@ class ScriptedSubscriber:
     """A MessageSubscriber whose server does what a test has listed.
 
     `subscribing`: what each `subscribe` meets (an exception, or an event to wait for), `receiving`: what each
-    `receive` brings (deliveries, or an exception), `probing`: what each probe comes to (seconds, or an exception).
+    `receive` brings (deliveries, or an exception), `probing`: what each probe comes to (seconds, an exception, or an
+    event to wait for).
     Past their ends it confirms, its probes come back, and it waits for the unsubscribe,
     which passes `unsubscribing_takes` turns of the loop. `stuck_bytes` never become a message.
     """
@@ -152,7 +172,8 @@ class ScriptedSubscriber:
     def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
         self.receiving = list(receiving)
         self.subscribing: list[Exception | asyncio.Event] = []
-        self.probing: list[float | Exception] = []
+        self.probing: list[float | Exception | asyncio.Event] = []
+        self.probed = 0
         self.unsubscribing_takes = 0
         self.stuck_bytes = 0
         self.subscribed = 0
@@ -181,9 +202,13 @@ class ScriptedSubscriber:
         return step
 
     async def probe(self) -> float:
+        self.probed += 1
         step = self.probing.pop(0) if self.probing else 0.0
         if isinstance(step, Exception):
             raise step
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+            return 0.0
         return step
 
     async def unsubscribe(self) -> None:
