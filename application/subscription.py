@@ -80,7 +80,6 @@ class Subscription:
             except SubscriptionLost as lost:
                 if self._clock.monotonic() - self._confirmed_at > _HEALTHY_AFTER:
                     self._backoff.reset()
-                self._readiness.fails(SUBSCRIPTION, str(lost))
                 self._set_confirmed(now=False)
                 await self._wait(lost)
             else:
@@ -159,6 +158,7 @@ class Subscription:
     async def _wait(self, error: Exception) -> None:
         if self._stopping.is_set():
             return
+        self._readiness.fails(SUBSCRIPTION, str(error))
         delay = self._backoff.next()
         self._observer.notice(SubscriptionBroken(str(error), delay))
         await unless(self._stopping, self._clock.sleep(delay))
