@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.events import Subscribed, SubscriptionBroken
+from application.events import ProbeRefused, Subscribed, SubscriptionBroken
 from application.ports import (
     Clock,
     Delivery,
@@ -116,6 +116,7 @@ class Subscription:
             if not self._proved:
                 raise
             self._readiness.fails(SUBSCRIPTION, str(refused))
+            self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
         else:
             self._proved = True
             self._last_heard = self._clock.monotonic()
