@@ -87,6 +87,7 @@ class Drain(Socket):
             yield chunk, offset, length
         if self._paused and self.bytes <= self._max_bytes // 2:
             self._paused = False
+            self.heard_at = asyncio.get_running_loop().time()  # while nobody listened there was no silence
             self.transport.resume_reading()
 
     def _lose(self, why: str) -> None:
