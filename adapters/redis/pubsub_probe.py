@@ -36,7 +36,6 @@ class PubSubProbe:
         self._awaited = b""
         self._arrival: asyncio.Future[bool] | None = None
         self._was_master = False
-        self._limit: int | None = None
 
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
         """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
@@ -77,7 +76,7 @@ class PubSubProbe:
 
     async def close(self) -> None:
         """The subscription is gone; the next may be to another server."""
-        self._was_master, self._limit = False, None
+        self._was_master = False
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(False)
         await self._commands.close()
@@ -90,8 +89,8 @@ class PubSubProbe:
         if isinstance(published, hiredis.ReplyError):
             raise unavailable(published)
         self._check_role(role)
-        if isinstance(clients, bytes) and (found := _OMEM.search(clients)):
-            await self._check_buffer(int(found[1]))
+        if isinstance(clients, bytes) and (found := _OMEM.search(clients)) and (omem := int(found[1])):
+            await self._check_buffer(omem)
 
     def _check_role(self, role: Any) -> None:
         if not isinstance(role, list):
@@ -102,11 +101,10 @@ class PubSubProbe:
         self._was_master = is_master
 
     async def _check_buffer(self, omem: int) -> None:
-        if self._limit is None:
-            (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
-            self._limit = _limit_of(reply)
-        if self._limit and omem > self._limit // 2:
-            self._observer.notice(OutputBufferGrows(omem, self._limit))
+        (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
+        limit = _limit_of(reply)
+        if limit and omem > limit // 2:
+            self._observer.notice(OutputBufferGrows(omem, limit))
 
 
 def _limit_of(reply: Any) -> int:
