@@ -10,7 +10,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.commands import Commands, unavailable
+from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.drain import Drain
 from application.events import OutputBufferGrows
 from application.ports import Observer, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
@@ -54,6 +54,8 @@ class PubSubProbe:
             drain.give_up(str(lost))
             raise
         except (StoreUnavailable, TimeoutError) as error:
+            # It may be dead for good: the next probe gets a new connection.
+            await self._commands.close()
             unsent = f", for it could not be published: {str(error) or 'no answer'}"
 
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
@@ -83,7 +85,7 @@ class PubSubProbe:
 
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
-        role, clients, published = await self._commands.calls(
+        role, clients, published = await self._call_twice_if_need_be(
             ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), ("PUBLISH", self.channel, self._awaited)
         )
         if isinstance(published, hiredis.ReplyError):
@@ -91,6 +93,15 @@ class PubSubProbe:
         self._check_role(role)
         if isinstance(clients, bytes) and (found := _OMEM.search(clients)) and (omem := int(found[1])):
             await self._check_buffer(omem)
+
+    async def _call_twice_if_need_be(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        try:
+            return await self._commands.calls(*commands)
+        except StoreUnavailable as error:
+            # Idle between two probes, it is cut off by servers and middle boxes with a time limit: no sign of anything.
+            if error.kind != "connection" or self._arrival is None or self._arrival.done():
+                raise
+            return await self._commands.calls(*commands)
 
     def _check_role(self, role: Any) -> None:
         if not isinstance(role, list):
