@@ -163,8 +163,7 @@ class ScriptedSubscriber:
     """A MessageSubscriber whose server does what a test has listed.
 
     `subscribing`: what each `subscribe` meets (an exception, or an event to wait for), `receiving`: what each
-    `receive` brings (deliveries, or an exception), `probing`: what each probe comes to (seconds, an exception, or an
-    event to wait for).
+    `receive` brings (deliveries, or an exception), `probing`: what each probe comes to (seconds, or an exception).
     Past their ends it confirms, its probes come back, and it waits for the unsubscribe,
     which passes `unsubscribing_takes` turns of the loop. `stuck_bytes` never become a message.
     """
@@ -172,8 +171,7 @@ class ScriptedSubscriber:
     def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
         self.receiving = list(receiving)
         self.subscribing: list[Exception | asyncio.Event] = []
-        self.probing: list[float | Exception | asyncio.Event] = []
-        self.probed = 0
+        self.probing: list[float | Exception] = []
         self.unsubscribing_takes = 0
         self.stuck_bytes = 0
         self.subscribed = 0
@@ -202,13 +200,9 @@ class ScriptedSubscriber:
         return step
 
     async def probe(self) -> float:
-        self.probed += 1
         step = self.probing.pop(0) if self.probing else 0.0
         if isinstance(step, Exception):
             raise step
-        if isinstance(step, asyncio.Event):
-            await step.wait()
-            return 0.0
         return step
 
     async def unsubscribe(self) -> None:

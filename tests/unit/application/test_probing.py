@@ -33,11 +33,12 @@ READY = ReadinessChanged(None)
 
 
 class Wire(ScriptedSubscriber):
-    """Brings what the test puts on it, when it does."""
+    """Brings what the test puts on it, when it does; `probes`: what each comes to, or an event to wait for."""
 
-    def __init__(self, *probing: float | Exception | asyncio.Event) -> None:
+    def __init__(self, *probes: float | Exception | asyncio.Event) -> None:
         super().__init__()
-        self.probing = list(probing)
+        self.probed = 0
+        self._probes = list(probes)
         self._coming: asyncio.Queue[Sequence[Delivery] | Exception] = asyncio.Queue()
 
     def bring(self, step: Sequence[Delivery] | Exception) -> None:
@@ -47,6 +48,16 @@ class Wire(ScriptedSubscriber):
         step = await self._coming.get()
         if isinstance(step, Exception):
             raise step
+        return step
+
+    async def probe(self) -> float:
+        self.probed += 1
+        step = self._probes.pop(0) if self._probes else 0.0
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+            return 0.0
         return step
 
     async def unsubscribe(self) -> None:
