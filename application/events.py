@@ -22,6 +22,14 @@ class SubscriptionBroken:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeRefused:
+    """The server does not let us send probes any more: whether messages come through is not known."""
+
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
 class OutputBufferGrows:
     """The server holds `bytes` that it could not send us; at `limit` it cuts us off, and all of them are lost."""
 
@@ -145,6 +153,7 @@ Event = (
     Subscribed
     | SubscriptionBroken
     | ReadinessChanged
+    | ProbeRefused
     | OutputBufferGrows
     | BacklogFull
     | MessageRejected

@@ -68,7 +68,9 @@ class StoreHealth:
             except StoreUnavailable as error:
                 await self._clock.sleep(self._failed(error))
             else:
-                self.worked()
+                # A commit that has failed meanwhile knows better.
+                if not self._commits_fail:
+                    self.worked()
 
     def _proved_for(self) -> float:
         if self._worked_at is None or self._failing_since is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.events import Subscribed, SubscriptionBroken
+from application.events import ProbeRefused, Subscribed, SubscriptionBroken
 from application.ports import (
     Clock,
     Delivery,
@@ -81,7 +81,6 @@ class Subscription:
             except SubscriptionLost as lost:
                 if self._clock.monotonic() - self._confirmed_at > _HEALTHY_AFTER:
                     self._backoff.reset()
-                self._readiness.fails(SUBSCRIPTION, str(lost))
                 self._set_confirmed(now=False)
                 await self._wait(lost)
             else:
@@ -120,6 +119,7 @@ class Subscription:
             if not self._proved:
                 raise
             self._readiness.fails(SUBSCRIPTION, str(refused))
+            self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
         else:
             self._proved = True
             # Not when it came: what is read after a stall, of us or of the network, was published long before.
@@ -163,6 +163,7 @@ class Subscription:
     async def _wait(self, error: Exception) -> None:
         if self._stopping.is_set():
             return
+        self._readiness.fails(SUBSCRIPTION, str(error))
         delay = self._backoff.next()
         self._observer.notice(SubscriptionBroken(str(error), delay))
         await unless(self._stopping, self._clock.sleep(delay))

@@ -23,7 +23,7 @@ from adapters.redis.dead_letters import RedisDeadLetters
 from adapters.redis.publisher import RedisPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
-from adapters.redis.store import CHECK_KEY, RedisStore
+from adapters.redis.store import RedisStore
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.committer import Committer
@@ -76,7 +76,7 @@ def _rules(settings: Settings) -> ValidationRules:
     return ValidationRules(
         max_message_bytes=settings.max_message_bytes,
         allowed_types=settings.allowed_types,
-        reserved_types=(CHECK_KEY, *own_keys),
+        reserved_types=own_keys,
         strict_timestamps=settings.strict_timestamps,
         expire_at_valid=settings.expire_at_valid,
         expiry_grace=timedelta(seconds=settings.expiry_grace),

@@ -75,6 +75,25 @@ class HeldClock(SimulatedClock):
         self.pass_time(seconds)
 
 
+class TurnedClock(SimulatedClock):
+    """Time passes when the test says so, and wakes whoever has slept long enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turned = asyncio.Event()
+
+    def pass_time(self, seconds: float) -> None:
+        super().pass_time(seconds)
+        self._turned.set()
+        self._turned = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        end = self.elapsed + seconds
+        while self.elapsed < end:
+            await self._turned.wait()
+
+
 class Recorder:
     """An Observer that remembers."""
 

@@ -15,6 +15,7 @@ from application.events import (
     MessageStale,
     MessageUnstorable,
     OutputBufferGrows,
+    ProbeRefused,
     ReadinessChanged,
     RecordsPersisted,
     RecordsValidated,
@@ -75,6 +76,12 @@ class LoguruObserver:
             self._write("INFO", "Ready")
         else:
             self._write("WARNING", "Not ready", why=quote(event.why))
+
+    @_log.register
+    def _(self, event: ProbeRefused) -> None:
+        line = "Probe refused: whether messages come through is not known"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
     def _(self, event: OutputBufferGrows) -> None:

@@ -51,14 +51,13 @@ class Drain(Socket):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.give_up(str(exc) if exc else "closed by the server")
+        self._lose(str(exc) if exc else "closed by the server")
 
     def give_up(self, why: str) -> None:
         """Read no more: what has been read can still be taken, then `readable` tells why."""
-        if self.lost is None:
-            self.lost = why
+        if self.lost is None and not self._closed:
             self.transport.abort()
-        self._wake()
+        self._lose(why)
 
     async def readable(self) -> None:
         """Wait for bytes. Raises ConnectionResetError once the connection is lost and all have been taken."""
@@ -88,7 +87,12 @@ class Drain(Socket):
             yield chunk, offset, length
         if self._paused and self.bytes <= self._max_bytes // 2:
             self._paused = False
+            self.heard_at = asyncio.get_running_loop().time()  # while nobody listened there was no silence
             self.transport.resume_reading()
+
+    def _lose(self, why: str) -> None:
+        self.lost = self.lost or why
+        self._wake()
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -10,7 +10,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.commands import Commands, unavailable
+from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.drain import Drain
 from application.events import OutputBufferGrows
 from application.ports import Observer, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
@@ -36,7 +36,6 @@ class PubSubProbe:
         self._awaited = b""
         self._arrival: asyncio.Future[bool] | None = None
         self._was_master = False
-        self._limit: int | None = None
 
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
         """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
@@ -55,6 +54,8 @@ class PubSubProbe:
             drain.give_up(str(lost))
             raise
         except (StoreUnavailable, TimeoutError) as error:
+            # It may be dead for good: the next probe gets a new connection.
+            await self._commands.close()
             unsent = f", for it could not be published: {str(error) or 'no answer'}"
 
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
@@ -77,21 +78,30 @@ class PubSubProbe:
 
     async def close(self) -> None:
         """The subscription is gone; the next may be to another server."""
-        self._was_master, self._limit = False, None
+        self._was_master = False
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(False)
         await self._commands.close()
 
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
-        role, clients, published = await self._commands.calls(
+        role, clients, published = await self._call_twice_if_need_be(
             ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), ("PUBLISH", self.channel, self._awaited)
         )
         if isinstance(published, hiredis.ReplyError):
             raise unavailable(published)
         self._check_role(role)
-        if isinstance(clients, bytes) and (found := _OMEM.search(clients)):
-            await self._check_buffer(int(found[1]))
+        if isinstance(clients, bytes) and (found := _OMEM.search(clients)) and (omem := int(found[1])):
+            await self._check_buffer(omem)
+
+    async def _call_twice_if_need_be(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        try:
+            return await self._commands.calls(*commands)
+        except StoreUnavailable as error:
+            # Idle between two probes, it is cut off by servers and middle boxes with a time limit: no sign of anything.
+            if error.kind != "connection" or self._arrival is None or self._arrival.done():
+                raise
+            return await self._commands.calls(*commands)
 
     def _check_role(self, role: Any) -> None:
         if not isinstance(role, list):
@@ -102,11 +112,10 @@ class PubSubProbe:
         self._was_master = is_master
 
     async def _check_buffer(self, omem: int) -> None:
-        if self._limit is None:
-            (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
-            self._limit = _limit_of(reply)
-        if self._limit and omem > self._limit // 2:
-            self._observer.notice(OutputBufferGrows(omem, self._limit))
+        (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
+        limit = _limit_of(reply)
+        if limit and omem > limit // 2:
+            self._observer.notice(OutputBufferGrows(omem, limit))
 
 
 def _limit_of(reply: Any) -> int:

@@ -82,6 +82,8 @@ class PubSubSubscriber:
             raise SubscriptionRefused(str(error)) from None
         except (ConnectionFailed, ConnectionResetError) as error:
             raise SubscriptionLost(str(error)) from None
+        except hiredis.ProtocolError as error:
+            raise _failure(None, error) from None
         except TimeoutError:
             raise SubscriptionLost(f"not confirmed within {self._timeout:g} s") from None
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from importlib.resources import files
+from secrets import token_hex
 from typing import Any
 
-from adapters.redis.commands import Argument, Commands
+import hiredis
+
+from adapters.redis.commands import Argument, Commands, unavailable
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreUnavailable
 
@@ -15,9 +18,7 @@ _SCRIPT = files("adapters.redis").joinpath("commit.lua").read_bytes()
 _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE, 3: Refused.NOT_ASKED}
 
-# Never a record's key: the domain refuses this type.
 CHECK_KEY = "kv-updater:check"
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -52,6 +53,8 @@ class RedisStore:
     ) -> None:
         self._commands = commands
         self._key_prefix = key_prefix
+        # A name that nobody else can come upon: a key that is there would be overwritten.
+        self._check_key = f"{key_prefix}{CHECK_KEY}:{token_hex(8)}"
         self._header = (persisted_channel or "", len(key_prefix.encode()), max_record_bytes)
         self._group, self._shared_keys = (
             ("", ()) if streams is None else (streams.group, (streams.entry_ids, *streams.streams))
@@ -75,12 +78,10 @@ class RedisStore:
 
     async def check(self) -> None:
         await self._evaluate(self._arguments(CommitBatch(), 0, 0))
-        try:
-            # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
-            await self._commands.call("SET", self._key_prefix + CHECK_KEY, "", "XX")
-        except StoreUnavailable as error:
-            if not _denies_a_key(error):
-                raise
+        # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
+        for reply in await self._commands.calls(("GET", self._check_key), ("SET", self._check_key, "", "XX")):
+            if isinstance(reply, hiredis.ReplyError) and not _denies_a_key(error := unavailable(reply)):
+                raise error
 
     async def close(self) -> None:
         await self._commands.close()

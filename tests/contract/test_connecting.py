@@ -16,6 +16,7 @@ import pytest
 
 from adapters.redis.commands import Commands, encode
 from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
+from adapters.redis.drain import Drain
 from application.ports import StoreUnavailable
 from tests.proxy import TcpProxy
 from tests.servers import Server, available_kinds
@@ -333,6 +334,23 @@ async def test_commands_whose_connection_ended_long_ago_connect_anew(place: Plac
         await until(replies.transport.is_closing)
         await asyncio.sleep(0.01)  # whatever is left to do for a connection that ended
         assert await commands.call("GET", "key") == b"value"
+
+
+@pytest.mark.parametrize("given_up", ["not", "before", "after"])
+async def test_a_drain_is_closed_in_silence_whenever_it_was_given_up(place: Place, given_up: str) -> None:
+    failures: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    drain = await place.connector().connect(lambda: Drain(1_000_000, lambda _: None))
+    if given_up == "before":
+        drain.give_up("silence")
+    await drain.close()
+    if given_up == "after":
+        drain.give_up("silence")
+    async with asyncio.timeout(SOON):
+        with pytest.raises(ConnectionResetError):
+            await drain.readable()
+    await until(lambda: not place.clients())
+    assert failures == []
 
 
 @pytest.mark.parametrize("place", ["TLS"], indirect=True)
