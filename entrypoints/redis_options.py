@@ -1,5 +1,6 @@
 """Which options the URL of a Redis may have: redis-py would tell of a wrong one too late, or never."""
 
+import os
 import re
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -47,6 +48,7 @@ _OPTIONS = {
     "sentinel_username": _Option(_SENTINEL),
     "sentinel_password": _Option(_SENTINEL),
 }
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def check_options(scheme: str, query: str) -> None:
@@ -69,3 +71,10 @@ def check_options(scheme: str, query: str) -> None:
             raise ValueError(f"must start with {schemes} to have the option {name}")
         if not re.fullmatch(option.form, value):
             raise ValueError(f"must have {option.what} as its option {name}")
+
+
+def check_files(query: str) -> None:
+    """Raises ValueError that names the first option whose file cannot be read: connecting would not say which."""
+    for name, value in parse_qsl(query):
+        if name in _FILES and not os.access(value, os.R_OK):
+            raise ValueError(f"must have a path that can be read as its option {name}")

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from entrypoints.redis_options import check_options
+from entrypoints.redis_options import check_files, check_options
 
 _SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 _STORE_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL_SCHEMES, "memory")
@@ -139,7 +139,7 @@ def _check_address(parts: SplitResult) -> None:
 
 def _url(schemes: tuple[str, ...]) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
-        _split_url(url.get_secret_value(), schemes)
+        check_files(_split_url(url.get_secret_value(), schemes).query)
         return url
 
     return AfterValidator(check)

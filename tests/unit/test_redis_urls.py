@@ -57,7 +57,7 @@ class TestSentinels:
         assert group.server == "redis://:servers@one:26379/?"
 
     def test_how_to_connect_holds_for_servers_and_sentinels(self) -> None:
-        shared = "ssl_ca_certs=%2Fca.pem&socket_timeout=2&client_name=updater"
+        shared = "ssl_ca_certs=%2Fdev%2Fnull&socket_timeout=2&client_name=updater"
         group = group_of(f"rediss+sentinel://one/orders?{shared}&protocol=3")
 
         assert group.sentinels == (f"rediss://one:26379?{shared}",)
@@ -132,7 +132,7 @@ class TestOptions:
             "redis://cache?db=1&username=u&password=p%2Bq&protocol=3&client_name=updater-1&socket_keepalive=no",
             "redis://cache?socket_timeout=0.5&socket_connect_timeout=10",
             "unix:///run/redis.sock?db=1&protocol=2",
-            "rediss://cache?ssl_ca_certs=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem&ssl_password=p",
+            "rediss://cache?ssl_ca_certs=/dev/null&ssl_certfile=/dev/null&ssl_keyfile=/dev/null&ssl_password=p",
             "rediss://cache?ssl_cert_reqs=none&ssl_check_hostname=False&ssl_min_version=772&ssl_ciphers=HIGH",
             "rediss://cache?ssl_exclude_verify_flags=VERIFY_X509_STRICT,VERIFY_X509_PARTIAL_CHAIN&ssl_ca_path=/etc",
         ],
@@ -209,3 +209,10 @@ class TestOptions:
     def test_a_wrong_one_is_told_by_its_name_alone(self, url: str, problem: str) -> None:
         assert error_of(url) == problem
         assert mask_url(url) == f"{url.partition('://')[0]}://***"
+
+    @pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"])
+    def test_a_file_that_cannot_be_read_is_told_by_the_name_of_its_option(self, name: str) -> None:
+        url = f"rediss://:{PASSWORD}@cache?{name}=/nowhere/{PASSWORD}.pem"
+
+        assert error_of(url) == f"must have a path that can be read as its option {name}"
+        assert mask_url(url) == f"rediss://:***@cache?{name}=***"
