@@ -49,7 +49,7 @@ class Drain(Socket):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = str(exc) if exc else "closed by the server"
+        self._lost = self.ending(exc)
         self._wake()
 
     async def readable(self) -> None:
