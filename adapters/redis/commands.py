@@ -11,6 +11,7 @@ from application.ports import StoreUnavailable
 
 Argument = str | bytes | int
 _INCOMPLETE = object()
+_NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
 def encode(command: tuple[Argument, ...]) -> bytes:
@@ -41,9 +42,7 @@ class _Replies(Socket):
         while self.waiting:
             waiting = self.waiting.popleft()
             if not waiting.done():
-                waiting.set_exception(
-                    StoreUnavailable("connection", f"connection lost: {exc or 'closed by the server'}")
-                )
+                waiting.set_exception(StoreUnavailable("connection", f"connection lost: {self.ending(exc)}"))
 
 
 class Commands:
@@ -59,7 +58,7 @@ class Commands:
         """The reply to one command. Raises StoreUnavailable for an error reply, a lost connection, a timeout."""
         reply = (await self.calls(arguments))[0]
         if isinstance(reply, hiredis.ReplyError):
-            raise StoreUnavailable(str(reply).split(" ", 1)[0].lower(), str(reply))
+            raise StoreUnavailable(_kind(reply), str(reply))
         return reply
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
@@ -75,12 +74,16 @@ class Commands:
                 waiting = [asyncio.get_running_loop().create_future() for _ in commands]
                 replies.waiting.extend(waiting)
                 replies.transport.write(b"".join(map(encode, commands)))
-                return await asyncio.gather(*waiting)
+                answers = await asyncio.gather(*waiting)
         except TimeoutError:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
             raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None
+        if any(isinstance(answer, hiredis.ReplyError) and _kind(answer) in _NO_MASTER for answer in answers):
+            # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
+            replies.drop("the server is no master any more")
+        return answers
 
     async def close(self) -> None:
         """Close the connection. Idempotent; a later call would open a new one."""
@@ -100,3 +103,7 @@ class Commands:
             except ConnectionFailed as error:
                 raise StoreUnavailable("connection", str(error)) from None
             return self._replies
+
+
+def _kind(error: hiredis.ReplyError) -> str:
+    return str(error).split(" ", 1)[0].lower()
