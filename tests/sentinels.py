@@ -1,8 +1,9 @@
-"""A master, a replica and their sentinels as real processes, which fail over in a second or two."""
+"""A master, a replica and their sentinels as real processes, which fail over in a second or two; or one played."""
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,9 +13,9 @@ from tests.servers import Server
 
 SERVICE = "orders"
 _DEADLINE = 20.0  # seconds; what is waited for takes a tenth of that
-# Milliseconds; the defaults are seconds. A promoted replica is a replica again where the sentinels' word of it needs
-# more than four periods of publishing, and the first of them looks only every second.
-_PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 400)
+# Milliseconds; the defaults are seconds. In a failover replicas are asked every second: whether one is fit to be the
+# master must hold longer (5 pings), and so must the time in which the others hear of the new one (4 publishings).
+_PERIODS = ("INFO-PERIOD", 400, "PING-PERIOD", 400, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 400)
 _DOWN_AFTER, _FAILOVER_TIMEOUT = 600, 3000
 
 
@@ -105,6 +106,21 @@ class SentinelGroup:
             and int(state[b"num-other-sentinels"]) == len(self.sentinels) - 1
             and [replica[replica.index(b"flags") + 1] for replica in replicas] == [b"slave"]
         )
+
+
+@dataclass(eq=False)
+class PlayedSentinel(Server):
+    """A server that answers and publishes what a test says, as a sentinel would: its MGET is called SENTINEL."""
+
+    args: Sequence[str] = ("--rename-command", "MGET", "SENTINEL")
+
+    def names(self, port: int) -> None:
+        """The master is there."""
+        self.command("MSET", "GET-MASTER-ADDR-BY-NAME", "127.0.0.1", SERVICE, port)
+
+    def tells(self, event: str) -> None:
+        """Something happened to the master of a service."""
+        self.command("PUBLISH", "+switch-master", event)
 
 
 def _until(condition: Callable[[], bool], problem: str | Callable[[], str]) -> None:
