@@ -23,6 +23,7 @@ from adapters.redis.dead_letters import RedisDeadLetters
 from adapters.redis.publisher import RedisPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from adapters.redis.sentinel import Sentinels
 from adapters.redis.store import RedisStore
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
@@ -32,6 +33,7 @@ from application.dead_letter_queue import DeadLetterQueue
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
+from application.ports import Clock
 from application.read_back import ReadBack
 from application.readiness import Readiness
 from application.refusals import Refusals
@@ -42,6 +44,7 @@ from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest, Ordering
 from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
+from entrypoints.redis_urls import sentinel_group
 from entrypoints.settings import Settings
 
 # Seconds until a connection, a reply or a confirmation counts as lost.
@@ -68,6 +71,17 @@ def _channel_url(settings: Settings, server: EmbeddedServer | None) -> str:
 
 def _store_url(settings: Settings, channel_url: str) -> str:
     return settings.store_url.get_secret_value() if settings.store_url else channel_url
+
+
+def _connector(url: str, backoff: Backoff, clock: Clock) -> Connector:
+    group = sentinel_group(url)
+    if group is None:
+        return Connector(url, timeout=_TIMEOUT)
+    # All sentinels and the master have their turn within the time of one call.
+    timeout = _TIMEOUT / (len(group.sentinels) + 1)
+    connectors = [Connector(sentinel, timeout=timeout) for sentinel in group.sentinels]
+    sentinels = Sentinels(group.service, connectors, timeout=timeout, backoff=backoff, clock=clock)
+    return Connector(group.server, timeout=_TIMEOUT, masters=sentinels)
 
 
 def _rules(settings: Settings) -> ValidationRules:
@@ -121,8 +135,17 @@ class Container(containers.DeclarativeContainer):
     ordering = providers.Singleton(_ordering, settings)
     validator = providers.Singleton(Validator, providers.Callable(_rules, settings), instants)
 
-    channel_connector = providers.Singleton(Connector, channel_url, timeout=_TIMEOUT)
-    store_connector = providers.Singleton(Connector, store_url, timeout=_TIMEOUT)
+    channel_connector = providers.Singleton(_connector, channel_url, backoff, clock)
+    store_connector = providers.Selector(
+        providers.Callable(lambda settings: "other" if settings.store_url else "same", settings),
+        other=providers.Singleton(_connector, store_url, backoff, clock),
+        same=channel_connector,
+    )
+    connectors = providers.Selector(
+        backend,
+        memory=providers.Object(()),
+        redis=providers.List(channel_connector, store_connector),
+    )
     commands = providers.Factory(Commands, store_connector, timeout=_TIMEOUT)
 
     probe = providers.Selector(

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from entrypoints.redis_urls import mask_url
 from entrypoints.settings_model import Settings
 from entrypoints.settings_sources import SECRETS, Given, SettingsError, read_sources, shown
-from entrypoints.settings_values import mask_url, parse_seconds
+from entrypoints.settings_values import parse_seconds
 
 __all__ = ["Loaded", "Option", "Settings", "SettingsError", "load_settings", "mask_url", "options", "parse_seconds"]
 

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from entrypoints.redis_urls import RedisUrl, StoreUrl
 from entrypoints.settings_sources import PREFIX, SettingsError
 from entrypoints.settings_values import (
     Bytes,
     Count,
-    RedisUrl,
     Seconds,
-    StoreUrl,
     Text,
     Texts,
     TimeFormats,

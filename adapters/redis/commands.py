@@ -14,6 +14,7 @@ _INCOMPLETE = object()
 _REFUSALS = frozenset({"noauth", "wrongpass", "noperm"})
 # The second is what a script gets, before Redis 7 and without a code, for a command that the account may not use.
 _REFUSED_TEXTS = ("ERR unknown command", "ERR The user executing the script can't run this command")
+_NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
 def encode(command: tuple[Argument, ...]) -> bytes:
@@ -23,8 +24,7 @@ def encode(command: tuple[Argument, ...]) -> bytes:
 
 def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
     """What an error reply means to the application."""
-    text = str(reply)
-    kind = text.split(" ", 1)[0].lower()
+    kind, text = _kind(reply), str(reply)
     refused = kind in _REFUSALS or text.startswith(_REFUSED_TEXTS)
     return (StoreRefused if refused else StoreUnavailable)(kind, text)
 
@@ -52,9 +52,7 @@ class _Replies(Socket):
         while self.waiting:
             waiting = self.waiting.popleft()
             if not waiting.done():
-                waiting.set_exception(
-                    StoreUnavailable("connection", f"connection lost: {exc or 'closed by the server'}")
-                )
+                waiting.set_exception(StoreUnavailable("connection", f"connection lost: {self.ending(exc)}"))
 
 
 class Commands:
@@ -86,12 +84,16 @@ class Commands:
                 waiting = [asyncio.get_running_loop().create_future() for _ in commands]
                 replies.waiting.extend(waiting)
                 replies.transport.write(b"".join(map(encode, commands)))
-                return await asyncio.gather(*waiting)
+                answers = await asyncio.gather(*waiting)
         except TimeoutError:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
             raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None
+        if any(isinstance(answer, hiredis.ReplyError) and _kind(answer) in _NO_MASTER for answer in answers):
+            # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
+            replies.drop("the server is no master any more")
+        return answers
 
     async def close(self) -> None:
         """Close the connection. Idempotent; a later call would open a new one."""
@@ -111,3 +113,7 @@ class Commands:
             except ConnectionFailed as error:
                 raise StoreUnavailable("connection", str(error)) from None
             return self._replies
+
+
+def _kind(error: hiredis.ReplyError) -> str:
+    return str(error).split(" ", 1)[0].lower()

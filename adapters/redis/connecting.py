@@ -6,7 +6,8 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
@@ -27,6 +28,7 @@ class Socket(asyncio.Protocol):
 
     transport: asyncio.Transport
     _closed = False
+    _dropped: str | None = None
     connection: AbstractConnection
     """Whose socket it was: it must live as long, or it would close the socket."""
 
@@ -38,35 +40,114 @@ class Socket(asyncio.Protocol):
             self.transport.abort()
             await self.connection.disconnect(nowait=True)
 
+    def drop(self, reason: str) -> None:
+        """Break the connection off: `connection_lost` will be called, as if it were the server's doing."""
+        if not self._closed and not self.transport.is_closing():
+            self._dropped = reason
+            self.transport.abort()
+
+    def ending(self, error: Exception | None) -> str:
+        """Why it ended, for a person; `error` is what `connection_lost` was called with."""
+        return str(error or self._dropped or "closed by the server")
+
+
+Address = tuple[str, int]
+"""Host and port."""
+
+
+class Masters(Protocol):
+    """Knows which server is the master."""
+
+    async def find(self) -> Address:
+        """Where it is now. Raises ConnectionFailed or LoginRefused."""
+        ...
+
+    async def watch(self, on_switch: Callable[[Address], None]) -> None:
+        """Until it is cancelled, call `on_switch` when another server has become it."""
+        ...
+
 
 S = TypeVar("S", bound=Socket)
 
 
 class Connector:
-    """Makes connections to the server of one `redis://`, `rediss://` or `unix://` URL; `timeout` in seconds."""
+    """Makes connections to the server of one `redis://`, `rediss://` or `unix://` URL; `timeout` in seconds.
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    With `masters` they go to the master that these find, whatever address the URL has.
+    """
+
+    def __init__(self, url: str, *, timeout: float, masters: Masters | None = None) -> None:
         # RESP2: the same messages, and less work to parse them.
         options: dict[str, Any] = {"socket_connect_timeout": timeout, "socket_timeout": timeout, "protocol": 2}
         options |= parse_url(url)
         self._connection_class: type[AbstractConnection] = options.pop("connection_class", Connection)
         self._options = options
+        self._masters = masters
+        self._sockets: WeakKeyDictionary[Socket, Address | None] = WeakKeyDictionary()
+        self._switched_to: Address | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the URL leads, for a person."""
+        options = self._options
+        return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
     async def connect(self, make_socket: Callable[[], S]) -> S:
         """A logged-in connection, under RESP2 unless the URL says `protocol=3`, read by what `make_socket` makes.
 
         Raises ConnectionFailed or LoginRefused, with a message that holds no password.
         """
-        connection = self._connection_class(**self._options, driver_info=None)
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
-            refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
-            raise (LoginRefused if refused else ConnectionFailed)(str(error)) from None
+        told = self._switched_to
+        master = None if self._masters is None else await self._masters.find()
+        connection = await self._log_in(master)
         socket = make_socket()
         socket.connection = connection
         socket.transport = connection._writer.transport  # type: ignore[union-attr, assignment] # noqa: SLF001
         socket.transport.set_protocol(socket)
         socket.transport.resume_reading()
+        self._sockets[socket] = master
+        if self._switched_to is not None and self._switched_to is not told:
+            self._switch(self._switched_to)  # told while this one was made, perhaps to the old master
         return socket
+
+    def drop(self, reason: str, *, unless_to: Address | None = None) -> None:
+        """Break the open connections off, but those to the one address; whoever reads one is told the reason."""
+        for socket, address in list(self._sockets.items()):
+            if address is None or address != unless_to:
+                socket.drop(reason)
+
+    async def follow(self) -> None:
+        """Until it is cancelled, drop the connections to a server that is the master no more.
+
+        Returns at once where masters are not looked for.
+        """
+        if self._masters is not None:
+            await self._masters.watch(self._switch)
+
+    def _switch(self, master: Address) -> None:
+        self._switched_to = master
+        self.drop("{}:{} has become the master".format(*master), unless_to=master)
+
+    async def _log_in(self, master: Address | None) -> AbstractConnection:
+        place = {} if master is None else {"host": master[0], "port": master[1]}
+        connection = self._connection_class(**self._options | place, driver_info=None)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            if master is not None and not await _is_master(connection):
+                raise ConnectionFailed("{}:{} is no master".format(*master))
+        except (RedisError, OSError) as error:
+            await connection.disconnect(nowait=True)
+            # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
+            refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
+            raise (LoginRefused if refused else ConnectionFailed)(str(error)) from None
+        return connection
+
+
+async def _is_master(connection: AbstractConnection) -> bool:
+    """A sentinel may be late, and a master that comes back is one until a sentinel has found it."""
+    await connection.send_command("ROLE")
+    try:
+        role = await connection.read_response()
+    except NoPermissionError:
+        return True  # the account may not ask; the sentinel's word must do
+    return isinstance(role, list) and role[0] == b"master"

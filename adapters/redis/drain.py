@@ -51,7 +51,7 @@ class Drain(Socket):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(str(exc) if exc else "closed by the server")
+        self._lose(self.ending(exc))
 
     def give_up(self, why: str) -> None:
         """Read no more: what has been read can still be taken, then `readable` tells why."""

@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import gc
-import os
-import shutil
-import subprocess
 import warnings
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +15,12 @@ import pytest
 from adapters.redis.commands import Commands, encode
 from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
 from adapters.redis.drain import Drain
-from application.ports import StoreUnavailable
+from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from application.ports import StoreUnavailable, SubscriptionLost
+from tests.certificates import listen_with_tls, make_certificates, need
 from tests.proxy import TcpProxy
 from tests.servers import Server, available_kinds
+from tests.world import Recorder as Events
 
 SOON = 10.0  # seconds: for what must happen
 PASSWORD = "p@ss:wörd/1"  # as people choose them
@@ -33,11 +34,13 @@ class Recorder(Socket):
     def __init__(self) -> None:
         self.received = bytearray()
         self.ended = asyncio.Event()
+        self.reason = ""
 
     def data_received(self, data: bytes) -> None:
         self.received += data
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.reason = self.ending(exc)
         self.ended.set()
 
     async def expect(self, length: int) -> bytes:
@@ -69,38 +72,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def openssl(*arguments: str, folder: Path) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def make_certificates(folder: Path) -> None:
-    """An authority, a certificate of it for 127.0.0.1, and an authority that has signed nothing."""
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    for name in ("ca", "stranger"):
-        openssl(
-            *("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.crt"),
-            folder=folder,
-        )
-    openssl("req", *new_key, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr", folder=folder)
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl(
-        *("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"),
-        *("-days", "2", "-extfile", "names", "-out", "server.crt"),
-        folder=folder,
-    )
-
-
-def need(found: object, what: str) -> None:
-    if not found and os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing")
-    if not found:
-        pytest.skip(f"{what} is missing")
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need(shutil.which("openssl"), "openssl")
     folder = tmp_path_factory.mktemp("tls")
     make_certificates(folder)
     return folder
@@ -116,12 +89,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         need("redis" in KINDS, "redis-server")  # the other kind comes without TLS
         folder: Path = request.getfixturevalue("certificates")
         with Server("redis", password=PASSWORD) as server:
-            # Where the bus of a cluster node would be: no other server is there.
-            port = server.port + 10_000
-            for name in ("ca-cert-file ca.crt", "cert-file server.crt", "key-file server.key"):
-                option, file = name.split()
-                server.command("CONFIG", "SET", f"tls-{option}", str(folder / file))
-            server.command("CONFIG", "SET", "tls-auth-clients", "no", "tls-port", port)
+            port = listen_with_tls(server, folder, clients="no")
             authority = folder / "ca.crt"
             yield Place(server, f"rediss://:{PASSWORD_IN_URL}@127.0.0.1:{port}/0?ssl_ca_certs={authority}")
     elif request.param == "TCP":
@@ -354,10 +322,203 @@ async def test_a_drain_is_closed_in_silence_whenever_it_was_given_up(place: Plac
 
 
 @pytest.mark.parametrize("place", ["TLS"], indirect=True)
-async def test_a_certificate_of_a_stranger_is_a_failure(place: Place) -> None:
-    stranger = Connector(place.url.replace("ca.crt", "stranger.crt"), timeout=SOON)
-    with pytest.raises(ConnectionFailed, match=r"(?i)certificate"):
-        await stranger.connect(Recorder)
+class TestCertificates:
+    async def test_that_of_a_stranger_is_a_failure(self, place: Place) -> None:
+        stranger = Connector(place.url.replace("ca.crt", "stranger.crt"), timeout=SOON)
+        with pytest.raises(ConnectionFailed, match=r"(?i)certificate") as error:
+            await stranger.connect(Recorder)
+        assert_harmless(str(error.value))
+        await until(lambda: not place.clients())
+
+    async def test_a_server_that_wants_one_lets_in_who_has_it(self, place: Place) -> None:
+        place.server.command("CONFIG", "SET", "tls-auth-clients", "yes")
+        certificate = place.url.rpartition("=")[2].replace("ca.crt", "client.crt")
+        options = f"&ssl_certfile={certificate}&ssl_keyfile={certificate.replace('.crt', '.key')}"
+        socket = await place.connector(options).connect(Recorder)
+        socket.transport.write(encode(("PING",)))
+        assert await socket.expect(7) == b"+PONG\r\n"
+        await socket.close()
+
+    @pytest.mark.parametrize("protocol", [2, 3])
+    async def test_a_server_that_wants_one_is_a_failure_for_who_has_none(self, place: Place, protocol: int) -> None:
+        place.server.command("CONFIG", "SET", "tls-auth-clients", "yes")
+        with pytest.raises(ConnectionFailed) as error:
+            await place.connector(f"&protocol={protocol}").connect(Recorder)
+        assert_harmless(str(error.value))
+        await until(lambda: not place.clients())
+
+    async def test_a_server_without_tls_is_a_failure_in_time(self, place: Place) -> None:
+        port = str(place.server.port)
+        without = Connector(place.url.replace(str(place.server.port + 10_000), port), timeout=0.2)
+        with pytest.raises(ConnectionFailed) as error:
+            await without.connect(Recorder)
+        assert_harmless(str(error.value))
+        await until(lambda: not place.clients())
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+class TestAccounts:
+    """A user of the server's own, by name and password."""
+
+    @pytest.fixture
+    def url(self, place: Place, protocol: int) -> str:
+        place.server.command("ACL", "SETUSER", "reader", "on", f">{PASSWORD}", "~*", "&*", "+@all", "-get")
+        return place.url.replace("://:", "://reader:") + f"&protocol={protocol}"
+
+    async def test_a_connection_is_that_of_the_user_in_the_url(self, url: str) -> None:
+        commands = Commands(Connector(url, timeout=SOON), timeout=SOON)
+        assert await commands.call("ACL", "WHOAMI") == b"reader"
+        with pytest.raises(StoreUnavailable) as error:
+            await commands.call("GET", "key")
+        assert error.value.kind == "noperm"
+        await commands.close()
+
+    @pytest.mark.parametrize(("right", "wrong"), [("reader", "nobody"), (PASSWORD_IN_URL, WRONG)])
+    async def test_a_wrong_one_is_a_refusal_that_does_not_repeat_it(
+        self, place: Place, url: str, right: str, wrong: str
+    ) -> None:
+        with pytest.raises(LoginRefused) as error:
+            await Connector(url.replace(right, wrong), timeout=SOON).connect(Recorder)
+        assert_harmless(str(error.value))
+        await until(lambda: not place.clients())
+
+    async def test_in_the_options_it_does_as_well(self, url: str) -> None:
+        elsewhere = url.replace(f"reader:{PASSWORD_IN_URL}@", "") + f"&username=reader&password={PASSWORD_IN_URL}"
+        commands = Commands(Connector(elsewhere, timeout=SOON), timeout=SOON)
+        assert await commands.call("ACL", "WHOAMI") == b"reader"
+        await commands.close()
+
+
+def assert_harmless(problem: str) -> None:
+    """One line without a secret."""
+    assert problem
+    assert "\n" not in problem
+    assert PASSWORD not in problem
+    assert PASSWORD_IN_URL not in problem
+    assert WRONG not in problem
+
+
+class TestDropping:
+    """Who dropped the connections says why, and whoever reads one of them is told."""
+
+    async def test_all_that_are_open_end_with_the_reason(self, place: Place) -> None:
+        connector = place.connector()
+        sockets = [await connector.connect(Recorder) for _ in range(3)]
+        connector.drop("it is over")
+        for socket in sockets:
+            await asyncio.wait_for(socket.ended.wait(), SOON)
+            assert socket.reason == "it is over"
+            assert socket.transport.is_closing()
+            await socket.close()
+        await until(lambda: not place.clients())
+
+    async def test_what_is_closed_or_lost_already_is_left_as_it_is(self, place: Place) -> None:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            connector = place.connector()
+            closed, lost = [await connector.connect(Recorder) for _ in range(2)]
+            await closed.close()
+            place.server.kill()
+            await asyncio.wait_for(lost.ended.wait(), SOON)
+            connector.drop("it is over")
+            connector.drop("it is over")
+            await lost.close()
+            connector.drop("it is over")
+            assert "it is over" not in closed.reason + lost.reason
+        assert warned == []
+
+    async def test_a_connection_that_nobody_holds_is_not_kept(self, place: Place) -> None:
+        connector = place.connector()
+        socket = await connector.connect(Recorder)
+        await socket.close()
+        await asyncio.wait_for(socket.ended.wait(), SOON)
+        gone = weakref.ref(socket)
+        del socket
+        await asyncio.sleep(0)  # the loop lets go of what woke this test
+        gc.collect()
+        assert gone() is None
+        connector.drop("it is over")
+
+    async def test_a_call_on_its_way_fails_with_the_reason_and_the_next_one_connects_anew(self, place: Place) -> None:
+        connector = place.connector()
+        commands = Commands(connector, timeout=SOON)
+        assert await commands.call("SET", "key", "value") == b"OK"
+        waiting = asyncio.create_task(commands.call("BLPOP", "list", 0))
+        await until(lambda: b"cmd=blpop" in place.clients()[0])
+        connector.drop("it is over")
+        with pytest.raises(StoreUnavailable, match=r"^connection lost: it is over$"):
+            await waiting
+        assert await commands.call("GET", "key") == b"value"
+        await commands.close()
+
+    async def test_a_subscription_is_lost_with_the_reason(self, place: Place) -> None:
+        connector = place.connector()
+        subscriber = PubSubSubscriber(
+            connector, ["update"], probe=None, max_backlog_bytes=1 << 20, timeout=SOON, observer=Events()
+        )
+        await subscriber.subscribe()
+        connector.drop("it is over")
+        with pytest.raises(SubscriptionLost, match=r"^it is over$"):
+            await subscriber.receive()
+        await subscriber.subscribe()
+        await subscriber.close()
+
+
+def be_readonly(server: Server) -> None:
+    # Nobody listens on port 1, so that nothing is replicated.
+    server.command("REPLICAOF", "127.0.0.1", 1)
+
+
+def be_useless(server: Server) -> None:
+    server.command("CONFIG", "SET", "replica-serve-stale-data", "no")
+    be_readonly(server)
+
+
+@pytest.mark.parametrize(
+    ("change", "call", "kind"),
+    [
+        (be_readonly, ("SET", "key", "value"), "readonly"),
+        (be_readonly, ("EVAL", "return redis.call('SET', 'key', 'value')", 0), "readonly"),
+        (be_useless, ("GET", "key"), "masterdown"),
+    ],
+)
+async def test_a_server_that_is_no_master_is_left(
+    place: Place, change: Callable[[Server], None], call: tuple[str | int, ...], kind: str
+) -> None:
+    commands = Commands(place.connector(), timeout=SOON)
+    assert await commands.call("PING") == b"PONG"
+    change(place.server)
+    with pytest.raises(StoreUnavailable) as error:
+        await commands.call(*call)
+    assert error.value.kind == kind
+    await until(lambda: not place.clients())
+    place.server.command("REPLICAOF", "NO", "ONE")
+    assert await commands.call("SET", "key", "value") == b"OK"
+    await commands.close()
+
+
+async def test_a_server_that_stops_being_the_master_while_a_call_waits_is_left(place: Place) -> None:
+    commands = Commands(place.connector(), timeout=SOON)
+    waiting = asyncio.create_task(commands.call("BLPOP", "list", 0))
+    await until(lambda: any(b"cmd=blpop" in client for client in place.clients()))
+    be_readonly(place.server)
+    with pytest.raises(StoreUnavailable) as error:
+        await waiting
+    assert error.value.kind == "unblocked"
+    await until(lambda: not place.clients())
+    await commands.close()
+
+
+async def test_a_server_that_refuses_for_another_reason_is_kept(place: Place) -> None:
+    commands = Commands(place.connector(), timeout=SOON)
+    assert await commands.call("LPUSH", "key", "entry") == 1
+    [before] = place.clients()
+    with pytest.raises(StoreUnavailable):
+        await commands.call("GET", "key")
+    assert await commands.call("PING") == b"PONG"
+    [after] = place.clients()
+    assert after.split()[0] == before.split()[0]
+    await commands.close()
 
 
 @pytest.mark.parametrize("place", ["TCP"], indirect=True)

@@ -329,6 +329,7 @@ class TestSilence:
         await subscriber.subscribe()
         async with hearing(subscriber) as heard:
             await own.publish(("update", b"before"))
+            await until(lambda: heard.messages == [("update", b"before")])
             own.server.freeze()
             started = asyncio.get_running_loop().time()
             lost = await lose(subscriber)
@@ -358,7 +359,8 @@ class TestSilence:
         await subscriber.subscribe()
         messages = numbered("update", range(1000))
         await own.publish(*messages)
-        await until(lambda: subscriber.backlog_bytes > 1000)
+        size = sum(len(b"*3\r\n$7\r\nmessage\r\n$6\r\nupdate\r\n$3\r\n%b\r\n" % payload) for _, payload in messages)
+        await until(lambda: subscriber.backlog_bytes >= size)
         assert subscriber._drain is not None
         subscriber._drain.give_up("no probe came back")
         async with hearing(subscriber) as heard:

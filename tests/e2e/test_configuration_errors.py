@@ -54,6 +54,9 @@ def in_files(directory: Path) -> None:
         (["--redis-url", f"redis://:{SECRET}/@cache"], "percent-encoded"),
         (["--redis-url", f"redis://:[{SECRET}@cache"], "must be a well-formed URL"),
         (["--redis-url", SECRET], "must start with"),
+        (["--redis-url", f"redis://cache?pasword={SECRET}"], "must not have the option pasword, the nearest known one"),
+        (["--redis-url", f"redis+sentinel://:{SECRET}@one,two"], "must name the service behind its sentinels"),
+        (["--store-url", f"redis+sentinel://:{SECRET}@one:x/orders"], "store_url (flag): must have a port"),
         (["--store-url", "embedded://"], "store_url (flag): must start with"),
         (["--channel", URL, "--channel", ""], "channel (flag): must not be empty"),
         (["--max-batch", "many"], "max_batch (flag): must be a whole number"),
@@ -130,13 +133,15 @@ class TestConfig:
 
     def test_it_masks_passwords_wherever_they_are(self, tmp_path: Path) -> None:
         in_files(tmp_path)
-        env = {"KV_UPDATER_STORE_URL": f"rediss://cache?password={SECRET}&db=2"}
+        env = {"KV_UPDATER_STORE_URL": f"rediss+sentinel://:{SECRET}@one,two/orders?sentinel_password={SECRET}&db=2"}
         shown = command("config", "--config", "good.yaml", directory=tmp_path, env=env)
         as_json = command("config", "--json", "--config", "good.yaml", directory=tmp_path, env=env)
 
         assert (shown.returncode, as_json.returncode) == (0, 0)
         assert SECRET not in shown.stdout + shown.stderr + as_json.stdout + as_json.stderr
-        assert json.loads(as_json.stdout)["redis_url"]["value"] == "redis://user:***@cache.example:6380/1"
+        values = {key: setting["value"] for key, setting in json.loads(as_json.stdout).items()}
+        assert values["redis_url"] == "redis://user:***@cache.example:6380/1"
+        assert values["store_url"] == "rediss+sentinel://:***@one,two/orders?sentinel_password=***&db=2"
 
     def test_a_higher_source_that_is_right_hides_one_that_is_wrong(self, tmp_path: Path) -> None:
         done = command("config", "--max-batch", "5", directory=tmp_path, env={"KV_UPDATER_MAX_BATCH": "many"})

@@ -13,6 +13,7 @@ from entrypoints.settings import Settings, SettingsError, load_settings, mask_ur
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 PASSWORD = "hunter2"
 URL = f"redis://user:{PASSWORD}@cache:6380/1"
+SCHEMES = "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, memory://"
 
 
 @pytest.fixture(autouse=True)
@@ -317,12 +318,9 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("url", "problem"),
         [
-            (
-                f"http://user:{PASSWORD}@cache",
-                "must start with redis://, rediss://, unix://, memory://, embedded://",
-            ),
-            (PASSWORD, "must start with redis://, rediss://, unix://, memory://, embedded://"),
-            ("", "must start with redis://, rediss://, unix://, memory://, embedded://"),
+            (f"http://user:{PASSWORD}@cache", f"must start with {SCHEMES}, embedded://"),
+            (PASSWORD, f"must start with {SCHEMES}, embedded://"),
+            ("", f"must start with {SCHEMES}, embedded://"),
             (5, "must be a text"),
             (f"redis://:{PASSWORD}#@cache", "must not hold a bare '#': percent-encode it as %23"),
             (f"redis://:a#{PASSWORD}@cache", "must not hold a bare '#': percent-encode it as %23"),
@@ -363,9 +361,7 @@ class TestErrors:
         assert error_of({"redis_url": url}) == f"redis_url (flag): {problem}"
 
     def test_records_are_not_kept_on_an_embedded_server_of_their_own(self) -> None:
-        assert error_of({"store_url": "embedded://"}) == (
-            "store_url (flag): must start with redis://, rediss://, unix://, memory://"
-        )
+        assert error_of({"store_url": "embedded://"}) == f"store_url (flag): must start with {SCHEMES}"
 
     @pytest.mark.parametrize(("redis_url", "store_url"), [("memory://", URL), (URL, "memory://")])
     def test_messages_and_records_are_both_in_memory_or_neither(self, redis_url: str, store_url: str) -> None:

@@ -1,0 +1,55 @@
+"""TLS for a server of a test: an authority, and who has a certificate of it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server
+
+
+def need(found: object, what: str) -> None:
+    """Skip the test without it, but not where nothing may be skipped unseen."""
+    if not found and os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing")
+    if not found:
+        pytest.skip(f"{what} is missing")
+
+
+def make_certificates(folder: Path) -> None:
+    """An authority, certificates of it for 127.0.0.1 and for a client, and an authority that has signed nothing."""
+    need(shutil.which("openssl"), "openssl")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    for name in ("ca", "stranger"):
+        _openssl(
+            *("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.crt"),
+            folder=folder,
+        )
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name in ("server", "client"):
+        _openssl(
+            "req", *new_key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", folder=folder
+        )
+        _openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-days", "2", "-extfile", "names", "-out", f"{name}.crt"),
+            folder=folder,
+        )
+
+
+def listen_with_tls(server: Server, certificates: Path, *, clients: str) -> int:
+    """The port; `clients`: whether they need a certificate, yes or no. Only the kind redis has TLS."""
+    for name in ("ca-cert-file ca.crt", "cert-file server.crt", "key-file server.key"):
+        option, file = name.split()
+        server.command("CONFIG", "SET", f"tls-{option}", str(certificates / file))
+    # Where the bus of a cluster node would be: no other server is there.
+    port = server.port + 10_000
+    server.command("CONFIG", "SET", "tls-auth-clients", clients, "tls-port", port)
+    return port
+
+
+def _openssl(*arguments: str, folder: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
