@@ -14,7 +14,7 @@ from tests.world import message, record
 SECRET = "p@ss:w/rd?1"
 SECRET_IN_URL = "p%40ss%3Aw%2Frd%3F1"
 LOGIN = f"updater:{SECRET_IN_URL}@"
-RIGHTS = "~kv:* &update -@all +subscribe +unsubscribe +evalsha +eval +get +set +mget +role"
+RIGHTS = "~kv:* &update &kv-updater:probe:* -@all +subscribe +unsubscribe +publish +evalsha +eval +get +set +mget +role"
 WAYS = ("TCP", "Unix socket", "TLS", "sentinel", "sentinel over TLS")
 
 
