@@ -1,0 +1,235 @@
+"""The path of a stream entry through the use case: taken, settled with its message, acknowledged."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.events import MessageUnstorable
+from application.ports import Delivery, StoreUnavailable
+from domain.errors import Reason
+from domain.ordering import Newest
+from domain.validation import ValidationRules
+from tests.world import (
+    MAX_CLOCK_SKEW,
+    ScriptedSubscriber,
+    SimulatedClock,
+    UnreliableStore,
+    World,
+    message,
+    no_task_left_running,
+    record,
+    until,
+)
+
+EARLY, LATE = "2023-10-01T12:00:00Z", "2023-10-01T12:00:05Z"
+STREAM = b"update"
+
+
+def entry(number: int, deliveries: int = 1) -> Entry:
+    return Entry(STREAM, b"%d-0" % number, deliveries)
+
+
+def delivered(number: int, payload: bytes, deliveries: int = 1) -> Delivery:
+    return payload, STREAM, entry(number, deliveries)
+
+
+def streaming(**options: object) -> World:
+    return World(subscriber=ScriptedSubscriber(), **options)  # type: ignore[arg-type]
+
+
+async def settle(world: World, *deliveries: Delivery) -> list[Entry]:
+    """Let these come, commit, and acknowledge; what was acknowledged."""
+    world.updater.receive(list(deliveries))
+    world.assert_balanced()
+    while world.updater.pending:
+        await world.updater.persist_data()
+        world.assert_balanced()
+    await world.acknowledgements.write()
+    acknowledged: list[Entry] = world.subscriber.acknowledged
+    return acknowledged
+
+
+async def test_a_message_that_is_stored_is_acknowledged_and_those_conflated_with_it() -> None:
+    world = streaming()
+    first, second = message("a", EARLY, "[1]"), message("a", LATE, "[2]")
+
+    assert await settle(world, delivered(1, first), delivered(2, second)) == [entry(1), entry(2)]
+
+    assert world.store.values == {"a": record(LATE, "[2]")}
+    assert world.acknowledgements.outstanding == 0
+
+
+async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
+    world = streaming()
+    world.store.faults = ["refused"]
+    world.updater.receive([delivered(1, message("a"))])
+    with pytest.raises(StoreUnavailable):
+        await world.updater.persist_data()
+    assert not len(world.acknowledgements)
+    assert world.acknowledgements.outstanding == 1
+
+    assert await settle(world) == [entry(1)]
+
+
+async def test_entries_that_come_while_a_commit_fails_are_settled_with_it() -> None:
+    world = streaming()
+    world.store.faults = ["refused"]
+    world.store.meanwhile = lambda: world.updater.receive([delivered(2, message("a", LATE, "[2]"))])
+    world.updater.receive([delivered(1, message("a", EARLY, "[1]"))])
+    with pytest.raises(StoreUnavailable):
+        await world.updater.persist_data()
+    world.store.meanwhile = lambda: None
+
+    assert await settle(world) == [entry(1), entry(2)]
+
+
+async def test_a_batch_takes_the_entries_of_its_own_types() -> None:
+    world = streaming(max_batch=1)
+    world.updater.receive([delivered(1, message("a")), delivered(2, message("b"))])
+    await world.updater.persist_data()
+    assert len(world.acknowledgements) == 1
+    assert await settle(world) == [entry(1), entry(2)]
+
+
+async def test_one_that_is_stale_unchanged_or_expired_is_acknowledged() -> None:
+    world = streaming(rules=ValidationRules(expire_at_valid=True))
+    world.store.values |= {"stale": record(LATE), "same": record(EARLY)}
+    soon = world.clock.now() + timedelta(seconds=1)
+    past = (world.clock.now() - timedelta(seconds=1)).isoformat()
+    world.updater.receive([delivered(4, message("later", EARLY, valid=soon.isoformat()))])
+    world.clock.pass_time(2)
+
+    acknowledged = await settle(
+        world,
+        delivered(1, message("stale", EARLY)),
+        delivered(2, message("same", EARLY)),
+        delivered(3, message("gone", EARLY, valid=past)),
+    )
+
+    assert sorted(acknowledged) == [entry(1), entry(2), entry(3), entry(4)]
+    assert (world.tally.stale, world.tally.unchanged, world.tally.expired) == (1, 1, 2)
+
+
+async def test_a_tie_that_is_delivered_again_does_not_come_back() -> None:
+    world = streaming()
+    first, second = message("a", EARLY, "[1]"), message("a", EARLY, "[2]")
+    await settle(world, delivered(2, second))
+
+    await settle(world, delivered(1, first))
+
+    assert world.store.values == {"a": record(EARLY, "[2]")}
+    assert world.tally.stale == 1
+
+
+async def test_a_message_that_conflation_made_unconditional_gives_way_to_a_later_entry() -> None:
+    other, ours = streaming(), streaming()
+    ours.store.values = other.store.values
+    ours.store._entries = other.store._entries
+    await settle(other, delivered(9, message("a", EARLY, "[9]")))
+
+    await settle(ours, delivered(1, message("a", None, "[1]")), delivered(2, message("a", EARLY, "[2]")))
+
+    assert ours.store.values == {"a": record(EARLY, "[9]")}
+
+
+async def test_what_is_refused_is_acknowledged_at_once_without_dead_letters() -> None:
+    world = streaming(max_keys=1)
+    world.store.values["list"] = ["another type"]
+    world.updater.receive([delivered(1, b"garbage"), delivered(2, message("list")), delivered(3, message("no room"))])
+
+    assert await settle(world) == [entry(1), entry(3), entry(2)]
+
+
+async def test_with_dead_letters_they_are_written_before_the_acknowledgement() -> None:
+    world = streaming(buries=True)
+    world.dead_letters.failures = 1
+    world.updater.receive([delivered(1, b"garbage")])
+    with pytest.raises(StoreUnavailable):
+        await world.queue.write()  # type: ignore[union-attr]
+    assert not len(world.acknowledgements)
+
+    await world.queue.write()  # type: ignore[union-attr]
+    assert await settle(world) == [entry(1)]
+
+
+async def test_a_letter_that_is_dropped_is_not_acknowledged_but_holds_nothing_up() -> None:
+    world = streaming(buries=True)
+    world.updater.receive([delivered(number, b"garbage") for number in range(101)])
+    assert world.tally.dead_letters_dropped == 1
+    assert world.acknowledgements.outstanding == 100
+    await world.queue.write()  # type: ignore[union-attr]
+
+    assert await settle(world) == [entry(number) for number in range(1, 101)]
+
+
+async def test_an_entry_that_nobody_could_settle_is_not_even_looked_at() -> None:
+    world = streaming(buries=True)
+    world.updater.receive([delivered(1, message("a"), deliveries=5), delivered(2, message("b"), deliveries=6)])
+    await world.queue.write()  # type: ignore[union-attr]
+
+    assert sorted(await settle(world)) == [entry(1, 5), entry(2, 6)]
+
+    assert world.store.values == {"a": record()}
+    assert world.tally.unstorable == {Reason.POISON: 1}
+    [letter] = await world.letters()
+    assert (letter.payload, letter.reason, letter.channel) == (message("b"), "poison", STREAM)
+    [told] = world.observer.of(MessageUnstorable)
+    assert told.type == "entry 2-0"
+
+
+class HalfAStore(UnreliableStore):
+    """A part of the store cannot be reached: the types in `away`."""
+
+    away: frozenset[str] = frozenset()
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+        here, places = CommitBatch(), []
+        columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, batch.entries, strict=True)
+        for index, (type_, *rest) in enumerate(columns):
+            if type_ not in self.away:
+                here.add(type_, *rest)  # type: ignore[arg-type]
+                places.append(index)
+        answer = {places[index]: found for index, found in (await super().commit(here)).items()}
+        lost = {
+            index: StoreUnavailable("clusterdown", "no node")
+            for index in range(len(batch.types))
+            if index not in places
+        }
+        return answer | lost
+
+
+async def test_where_a_part_of_the_store_is_away_the_rest_is_settled() -> None:
+    clock = SimulatedClock()
+    store = HalfAStore(clock)
+    store.values["here"] = record(EARLY)
+    store.away = frozenset({"away"})
+    world = streaming(clock=clock, store=store, ordering=Newest(MAX_CLOCK_SKEW))
+    # The one that is here takes a second round, for it was met for the first time.
+    world.updater.receive([delivered(1, message("away", LATE)), delivered(2, message("here", LATE))])
+
+    with pytest.raises(StoreUnavailable, match="no node"):
+        await world.updater.persist_data()
+
+    assert store.values == {"here": record(LATE)}
+    assert world.updater.pending == 1
+    world.assert_balanced()
+    store.away = frozenset()
+    assert await settle(world) == [entry(2), entry(1)]
+    assert store.values == {"here": record(LATE), "away": record(LATE)}
+
+
+async def test_the_run_ends_when_all_is_acknowledged() -> None:
+    subscriber = ScriptedSubscriber([delivered(1, message("a")), delivered(2, b"garbage")])
+    subscriber.acknowledging = [StoreUnavailable("connection", "lost")]
+    world = World(subscriber=subscriber, buries=True)
+    with no_task_left_running():
+        running = asyncio.create_task(world.updater.run())
+        await until(lambda: subscriber.subscribed)
+        await world.updater.stop()
+        await running
+
+    assert sorted(subscriber.acknowledged) == [entry(1), entry(2)]
+    assert world.acknowledgements.outstanding == 0
