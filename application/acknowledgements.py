@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from application.backoff import Backoff
 from application.commit_batch import Entry
 from application.events import AcknowledgementFailed
-from application.ports import Clock, MessageSubscriber, Observer, StoreUnavailable
-from application.waiting import pause
+from application.outbox import Outbox
+from application.ports import Clock, MessageSubscriber, Observer
 
 _MAX_BATCH = 1000
 
@@ -29,16 +29,19 @@ class Acknowledgements:
         max_outstanding: int,
     ) -> None:
         self._subscriber = subscriber
-        self._backoff = backoff
-        self._clock = clock
-        self._observer = observer
         self._max_outstanding = max_outstanding
         self.outstanding = 0
         self._waiting: deque[Entry] = deque()
-        self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._stopping = False
-        self._ended = asyncio.Event()
+        self.outbox = Outbox(
+            waiting=self._waiting,
+            write=self.write,
+            failed=lambda error, delay: AcknowledgementFailed(str(error), delay),
+            backoff=backoff,
+            clock=clock,
+            observer=observer,
+        )
 
     def __len__(self) -> int:
         """How many wait to be acknowledged."""
@@ -52,7 +55,7 @@ class Acknowledgements:
         """These are settled, and nobody has acknowledged them yet."""
         if entries:
             self._waiting.extend(entries)
-            self._changed.set()
+            self.outbox.changed()
 
     def done(self, entries: Sequence[Entry]) -> None:
         """These are acknowledged, or will not be: their message is neither stored nor a dead letter."""
@@ -70,27 +73,6 @@ class Acknowledgements:
         """Nothing new will be taken: whoever waits for room may go on."""
         self._stopping = True
         self._room.set()
-
-    def end(self) -> None:
-        """No more will be added: `run` returns when all are acknowledged."""
-        self._ended.set()
-        self._changed.set()
-
-    async def run(self) -> None:
-        """Acknowledge what is added, until the end."""
-        while self._waiting or not self._ended.is_set():
-            if not self._waiting:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            try:
-                await self.write()
-            except StoreUnavailable as error:
-                delay = self._backoff.next()
-                self._observer.notice(AcknowledgementFailed(str(error), delay))
-                await pause(self._clock, delay, self._ended)
-            else:
-                self._backoff.reset()
 
     async def write(self) -> None:
         """Acknowledge some of those that wait. Raises StoreUnavailable; they wait on."""

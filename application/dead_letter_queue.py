@@ -1,6 +1,5 @@
 """Holds dead letters until they are written, so that a flood of bad input never blocks the good."""
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -8,9 +7,9 @@ from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.commit_batch import Entry
 from application.events import DeadLettersFailed
+from application.outbox import Outbox
 from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
 from application.tally import Tally
-from application.waiting import pause
 from domain.errors import Rejection
 
 _MAX_BATCH = 100
@@ -37,17 +36,21 @@ class DeadLetterQueue:
         max_payload_bytes: int,
     ) -> None:
         self._dead_letters = dead_letters
-        self._backoff = backoff
         self._clock = clock
-        self._observer = observer
         self._tally = tally
         self._acknowledgements = acknowledgements
         self._max_letters = max_letters
         self._max_payload_bytes = max_payload_bytes
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
-        self._changed = asyncio.Event()
-        self._ended = asyncio.Event()
+        self.outbox = Outbox(
+            waiting=self._waiting,
+            write=self.write,
+            failed=lambda error, delay: DeadLettersFailed(str(error), tally.dead_letters_dropped, delay),
+            backoff=backoff,
+            clock=clock,
+            observer=observer,
+        )
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -59,28 +62,7 @@ class DeadLetterQueue:
         self._waiting.append((letter, entries))
         self._bytes += _size(letter)
         self._trim()
-        self._changed.set()
-
-    def end(self) -> None:
-        """No more will be added: `run` returns when all are written."""
-        self._ended.set()
-        self._changed.set()
-
-    async def run(self) -> None:
-        """Write what is added, until the end."""
-        while self._waiting or not self._ended.is_set():
-            if not self._waiting:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            try:
-                await self.write()
-            except StoreUnavailable as error:
-                delay = self._backoff.next()
-                self._observer.notice(DeadLettersFailed(str(error), self._tally.dead_letters_dropped, delay))
-                await pause(self._clock, delay, self._ended)
-            else:
-                self._backoff.reset()
+        self.outbox.changed()
 
     async def write(self) -> None:
         """Write some of those that wait. Raises StoreUnavailable; they wait on, unless no other try can help."""

@@ -89,8 +89,8 @@ class KVUpdater:
             ]
             burying = None
             if self._dead_letter_queue is not None:
-                burying = tasks.create_task(self._dead_letter_queue.run(), name="dead letters")
-            acknowledging = tasks.create_task(self._acknowledgements.run(), name="acknowledgements")
+                burying = tasks.create_task(self._dead_letter_queue.outbox.run(), name="dead letters")
+            acknowledging = tasks.create_task(self._acknowledgements.outbox.run(), name="acknowledgements")
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
@@ -102,9 +102,9 @@ class KVUpdater:
             self._changed.set()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None and burying is not None:
-                self._dead_letter_queue.end()
+                self._dead_letter_queue.outbox.end()
                 await burying
-            self._acknowledgements.end()
+            self._acknowledgements.outbox.end()
             await acknowledging
             for task in watching:
                 task.cancel()

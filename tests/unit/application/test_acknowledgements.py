@@ -34,21 +34,21 @@ class Acknowledging:
         )
 
     async def to_the_end(self) -> None:
-        running = asyncio.create_task(self.acknowledgements.run())
+        running = asyncio.create_task(self.acknowledgements.outbox.run())
         await until(lambda: not len(self.acknowledgements))
-        self.acknowledgements.end()
+        self.acknowledgements.outbox.end()
         await running
 
 
 async def test_what_is_added_is_acknowledged_in_order_and_the_end_ends_it() -> None:
     acknowledging = Acknowledging()
     with no_task_left_running():
-        running = asyncio.create_task(acknowledging.acknowledgements.run())
+        running = asyncio.create_task(acknowledging.acknowledgements.outbox.run())
         acknowledging.acknowledgements.add(entries(1, 2))
         await until(lambda: acknowledging.subscriber.acknowledged == entries(1, 2))
         acknowledging.acknowledgements.add([])
         acknowledging.acknowledgements.add(entries(3))
-        acknowledging.acknowledgements.end()
+        acknowledging.acknowledgements.outbox.end()
         await running
 
     assert acknowledging.subscriber.acknowledged == entries(1, 2, 3)
@@ -73,7 +73,7 @@ async def test_an_unexpected_error_surfaces_and_loses_nothing() -> None:
     acknowledging = Acknowledging(RuntimeError("a defect"))
     acknowledging.acknowledgements.add(entries(1))
     with pytest.raises(RuntimeError):
-        await acknowledging.acknowledgements.run()
+        await acknowledging.acknowledgements.outbox.run()
     assert len(acknowledging.acknowledgements) == 1
 
 

@@ -58,8 +58,8 @@ class Burying:
             self.queue.add(payload, b"update", GARBAGE)
 
     async def write_all(self) -> list[bytes]:
-        self.queue.end()
-        await self.queue.run()
+        self.queue.outbox.end()
+        await self.queue.outbox.run()
         return await self.written()
 
     async def written(self) -> list[bytes]:
@@ -198,12 +198,12 @@ async def test_after_a_success_the_backoff_starts_anew() -> None:
     burying = Burying()
     burying.add(*numbered(200))
     burying.dead_letters.failures = 2
-    running = asyncio.create_task(burying.queue.run())
+    running = asyncio.create_task(burying.queue.outbox.run())
     await until(lambda: burying.tally.dead_letters == 200)
 
     burying.dead_letters.failures = 1
     burying.add(b"later")
-    burying.queue.end()
+    burying.queue.outbox.end()
     await running
 
     assert burying.clock.slept == [0.05, 0.1, 0.05]
@@ -212,13 +212,13 @@ async def test_after_a_success_the_backoff_starts_anew() -> None:
 async def test_what_is_added_is_written_soon_and_the_end_ends_it() -> None:
     burying = Burying()
     with no_task_left_running():
-        running = asyncio.create_task(burying.queue.run())
+        running = asyncio.create_task(burying.queue.outbox.run())
         for count in range(1, 4):
             burying.add(b"x")
             await until(lambda count=count: burying.tally.dead_letters == count)
 
         assert not running.done()
-        burying.queue.end()
+        burying.queue.outbox.end()
         await running
 
     assert burying.clock.slept == []
@@ -229,8 +229,8 @@ async def test_it_does_not_end_before_everything_is_written() -> None:
     burying = Burying(clock=clock)
     burying.add(b"x")
     burying.dead_letters.failures = 1
-    burying.queue.end()
-    running = asyncio.create_task(burying.queue.run())
+    burying.queue.outbox.end()
+    running = asyncio.create_task(burying.queue.outbox.run())
     await until(lambda: clock.slept)
 
     assert len(burying.queue) == 1
@@ -250,7 +250,7 @@ async def test_an_unexpected_error_surfaces_and_loses_no_letter() -> None:
 
     burying.dead_letters.meanwhile = fail
     with pytest.raises(ZeroDivisionError):
-        await burying.queue.run()
+        await burying.queue.outbox.run()
 
     assert len(burying.queue) == 1
 
@@ -260,10 +260,10 @@ async def test_letters_that_no_other_try_can_write_are_dropped_and_counted(kind:
     burying = Burying()
     burying.dead_letters.kind, burying.dead_letters.failures = kind, 1
     burying.add(b"first")
-    running = asyncio.create_task(burying.queue.run())
+    running = asyncio.create_task(burying.queue.outbox.run())
     await until(lambda: burying.tally.dead_letters_dropped == 1)
     burying.add(b"second")
-    burying.queue.end()
+    burying.queue.outbox.end()
     await running
     assert [letter.payload for _, letter in await burying.dead_letters.read("", 10)] == [b"second"]
     assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (1, 1)
@@ -273,7 +273,7 @@ async def test_at_the_end_the_next_try_does_not_wait_long() -> None:
     burying = Burying()
     burying.dead_letters.failures = 8
     burying.add(b"letter")
-    burying.queue.end()
-    await burying.queue.run()
+    burying.queue.outbox.end()
+    await burying.queue.outbox.run()
     assert burying.tally.dead_letters == 1
     assert max(burying.clock.slept) <= 0.2
