@@ -5,7 +5,8 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -132,15 +133,31 @@ class Connector:
         place = {} if master is None else {"host": master[0], "port": master[1]}
         connection = self._connection_class(**self._options | place, driver_info=None)
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            if master is not None and not await _is_master(connection):
-                raise ConnectionFailed("{}:{} is no master".format(*master))
+            with _no_cancellation_lost():
+                await connection.connect()  # type: ignore[no-untyped-call]
+                if master is not None and not await _is_master(connection):
+                    raise ConnectionFailed("{}:{} is no master".format(*master))
+        except asyncio.CancelledError:
+            await connection.disconnect(nowait=True)
+            raise
         except (RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
             raise (LoginRefused if refused else ConnectionFailed)(str(error)) from None
         return connection
+
+
+@contextmanager
+def _no_cancellation_lost() -> Iterator[None]:
+    """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets one that comes just as it ends."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _is_master(connection: AbstractConnection) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -302,6 +303,22 @@ async def test_commands_whose_connection_ended_long_ago_connect_anew(place: Plac
         await until(replies.transport.is_closing)
         await asyncio.sleep(0.01)  # whatever is left to do for a connection that ended
         assert await commands.call("GET", "key") == b"value"
+
+
+async def test_connecting_ends_when_it_is_cancelled_at_whatever_moment(place: Place) -> None:
+    connector = place.connector()
+    for moment in itertools.count():
+        connecting = asyncio.create_task(connector.connect(Recorder))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        over = connecting.done()
+        connecting.cancel()
+        await asyncio.wait((connecting,), timeout=SOON)
+        if over:
+            await connecting.result().close()
+            break
+        assert connecting.cancelled(), f"at moment {moment}"
+    await until(lambda: not place.clients())
 
 
 @pytest.mark.parametrize("given_up", ["not", "before", "after"])

@@ -1,0 +1,277 @@
+"""What only looks alive is noticed, told and mended: a frozen or demoted server, a dead wire, a right taken away."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.trial import GAP
+from tests.faults.wire import wire_to
+from tests.proxy import TcpProxy
+from tests.servers import Server
+from tests.service import Publisher, Service, started, stored, subscribed, until
+from tests.world import message, record
+
+SILENCE = 0.5  # seconds
+PROBING = ("--probe-interval", "0.3s", "--probe-timeout", f"{SILENCE}s")
+REFUSED = "Redis refuses what the service needs"
+SECRET = "not-for-logs"
+KEYS = [f"key:{number}" for number in range(50)]
+
+
+def round_of(number: int) -> list[bytes]:
+    return [message(key, f"2023-10-01T12:00:{number:02}Z", f"[{number}]") for key in KEYS]
+
+
+def records_of(number: int) -> dict[str, bytes]:
+    return {key: record(f"2023-10-01T12:00:{number:02}Z", f"[{number}]") for key in KEYS}
+
+
+def becomes(service: Service, what: str, change: Callable[[], object]) -> None:
+    """Make a change, and wait for the line that says so, once more than it was there before."""
+    before = len(service.logged(what))
+    change()
+    until(lambda: len(service.logged(what)) > before, lambda: service.raw_log)
+
+
+def errors(service: Service) -> list[str]:
+    return [entry["message"] for entry in service.entries if entry["level"] == "ERROR"]
+
+
+def limited(server: Server) -> str:
+    """The URL of an account that may do everything, as yet."""
+    server.command("ACL", "SETUSER", "limited", "on", f">{SECRET}", "~*", "&*", "+@all")
+    return server.url.replace("://", f"://limited:{SECRET}@")
+
+
+class TestSilence:
+    def test_a_frozen_server_is_noticed_and_what_comes_when_it_is_back_is_stored(
+        self, own: Server, tmp_path: Path
+    ) -> None:
+        with subscribed(own.url, *PROBING, directory=tmp_path) as service, Publisher(own.port) as publisher:
+            service.says('"Ready"')
+            received = sum(publisher.publish(round_of(1)))
+            until(lambda: stored(own) == records_of(1))
+
+            becomes(service, "Not ready", own.freeze)
+            becomes(service, "Ready", own.thaw)
+            received += sum(publisher.publish(round_of(2)))
+            until(lambda: stored(own) == records_of(2))
+            totals = service.stops()
+
+            gaps = service.logged(GAP)
+            assert gaps[0]["level"] == "WARNING"
+            assert gaps[0]["seconds"] >= SILENCE
+            assert "Not subscribed" in errors(service)
+
+        assert totals["received"] == received == 2 * len(KEYS)
+        assert stored(own) == records_of(2)
+
+    def test_a_wire_that_swallows_everything_is_noticed(
+        self, own: Server, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        def swallow(proxy: TcpProxy) -> None:
+            proxy.requests.black_hole = proxy.replies.black_hole = True
+
+        def forward(proxy: TcpProxy) -> None:
+            proxy.requests.black_hole = proxy.replies.black_hole = False
+
+        flags = (*PROBING, "--store-url", redis_url)
+        with (
+            wire_to(own) as wire,
+            subscribed(wire.url, *flags, directory=tmp_path) as service,
+            Publisher(own.port) as publisher,
+        ):
+            service.says('"Ready"')
+            publisher.publish(round_of(1))
+            until(lambda: stored(server) == records_of(1))
+
+            becomes(service, "Not ready", lambda: wire.does(swallow))
+            publisher.publish([message("never heard")])
+            becomes(service, "Ready", lambda: wire.does(forward))
+            publisher.publish(round_of(2))
+            until(lambda: stored(server) == records_of(2))
+            totals = service.stops()
+
+            assert service.logged(GAP)[0]["seconds"] >= SILENCE
+
+        assert totals["received"] == totals["committed"] == 2 * len(KEYS)
+        assert stored(server) == records_of(2)
+
+    def test_a_server_that_becomes_a_replica_is_noticed_though_it_answers(
+        self, own: Server, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        flags = (*PROBING, "--store-url", redis_url)
+        with subscribed(own.url, *flags, directory=tmp_path) as service, Publisher(own.port) as publisher:
+            service.says('"Ready"')
+            publisher.publish(round_of(1))
+            until(lambda: stored(server) == records_of(1))
+
+            becomes(service, GAP, lambda: own.command("REPLICAOF", "127.0.0.1", 1))  # nobody is there
+            assert own.command("PING") == b"PONG"
+            assert "a replica now" in service.logged("Not subscribed")[0]["detail"]
+            until(lambda: service.entries[-1]["message"] == "Ready")
+            publisher.publish(round_of(2))
+            until(lambda: stored(server) == records_of(2))
+            totals = service.stops()
+
+        assert totals["received"] == totals["committed"] == 2 * len(KEYS)
+        assert stored(server) == records_of(2)
+        assert stored(own) == {}
+
+    def test_connections_to_publish_that_the_server_closes_cost_no_gap(self, own: Server, tmp_path: Path) -> None:
+        flags = ("--probe-interval", "0.1s", "--probe-timeout", "10s")
+        with subscribed(own.url, *flags, directory=tmp_path) as service:
+            service.says('"Ready"')
+            for _ in range(5):
+                own.command("CLIENT", "KILL", "TYPE", "normal")
+                probes = own.calls("publish")
+                until(lambda probes=probes: own.calls("publish") > probes + 1)
+            assert own.command("PUBLISH", "update", message("key")) == 1
+            totals = service.stops()
+
+            assert service.logged(GAP) == service.logged("Not subscribed") == []
+
+        assert totals["received"] == totals["committed"] == 1
+        assert stored(own) == {"key": record()}
+
+
+class TestRefusedAtTheStart:
+    """One line says what is missing, and it ends: no retry would help."""
+
+    @pytest.mark.parametrize("command", ["subscribe", "publish", "evalsha", "eval", "get", "set"])
+    def test_a_right_that_is_missing(self, own: Server, tmp_path: Path, command: str) -> None:
+        url = limited(own)
+        own.command("ACL", "SETUSER", "limited", f"-{command}")
+        ends_with_one_error(url, (), tmp_path, "NOPERM", command)
+
+    @pytest.mark.parametrize("userinfo", ["", f":{SECRET}-but-wrong@", f"nobody:{SECRET}@"])
+    def test_a_login_to_the_store(self, own: Server, redis_url: str, tmp_path: Path, userinfo: str) -> None:
+        own.command("CONFIG", "SET", "requirepass", SECRET)
+        flags = ("--store-url", f"redis://{userinfo}127.0.0.1:{own.port}")
+        ends_with_one_error(redis_url, flags, tmp_path)
+
+
+def ends_with_one_error(url: str, flags: tuple[str, ...], directory: Path, *words: str) -> None:
+    env = {"KV_UPDATER_REDIS_URL": url, "KV_UPDATER_LOG_FORMAT": "json"}
+    with started(*PROBING, *flags, directory=directory, env=env) as service:
+        assert service.ends() == 1
+        assert errors(service) == [REFUSED]
+        assert all(word in service.logged(REFUSED)[0]["detail"] for word in words), service.raw_log
+        assert len(service.entries) == len(service.raw_log.splitlines())
+        assert service.logged("Ready") == []
+        assert SECRET.encode() not in service.raw_log
+
+
+class TestRefusedLater:
+    """A right that was there may come back: it is an error, not the end."""
+
+    @pytest.mark.parametrize("command", ["evalsha", "get", "set"])
+    def test_what_cannot_be_written_meanwhile_is_written_when_the_right_is_back(
+        self, own: Server, server: Server, redis_url: str, tmp_path: Path, command: str
+    ) -> None:
+        flags = (*PROBING, "--store-url", limited(own))
+        with subscribed(redis_url, *flags, directory=tmp_path) as service, Publisher(server.port) as publisher:
+            service.says('"Ready"')
+            publisher.publish(round_of(1))
+            until(lambda: stored(own) == records_of(1))
+
+            # With nothing to commit: a check notices.
+            becomes(service, "Not ready", lambda: own.command("ACL", "SETUSER", "limited", f"-{command}"))
+            assert "Store failed: noperm" in errors(service)
+            for number in (2, 3):
+                publisher.publish(round_of(number))
+            becomes(service, "Ready", lambda: own.command("ACL", "SETUSER", "limited", f"+{command}"))
+            until(lambda: stored(own) == records_of(3))
+            totals = service.stops()
+
+            assert service.logged("Store recovered")
+            assert SECRET.encode() not in service.raw_log
+
+        assert totals["received"] == 3 * len(KEYS)
+        assert totals["pending"] == totals["unstorable"] == 0
+        assert stored(own) == records_of(3)
+
+    @pytest.mark.parametrize(
+        ("take", "give"),
+        [
+            (("-subscribe",), ("+subscribe",)),
+            (("resetchannels",), ("allchannels",)),
+            (("resetpass", ">another"), (f">{SECRET}",)),
+            (("off",), ("on",)),
+        ],
+        ids=["command", "channels", "password", "account"],
+    )
+    def test_a_subscription_is_tried_again_until_the_right_is_back(
+        self,
+        *,
+        own: Server,
+        server: Server,
+        redis_url: str,
+        tmp_path: Path,
+        take: tuple[str, ...],
+        give: tuple[str, ...],
+    ) -> None:
+        flags = (*PROBING, "--store-url", redis_url)
+        with subscribed(limited(own), *flags, directory=tmp_path) as service, Publisher(own.port) as publisher:
+            service.says('"Ready"')
+            publisher.publish(round_of(1))
+            until(lambda: stored(server) == records_of(1))
+
+            def take_and_cut_off() -> None:
+                own.command("ACL", "SETUSER", "limited", *take)
+                own.command("CLIENT", "KILL", "USER", "limited")
+
+            becomes(service, "Not ready", take_and_cut_off)
+            until(lambda: errors(service).count("Not subscribed") > 2)
+            becomes(service, "Ready", lambda: own.command("ACL", "SETUSER", "limited", *give))
+            publisher.publish(round_of(2))
+            until(lambda: stored(server) == records_of(2))
+            totals = service.stops()
+
+            assert service.logged(GAP)
+            assert SECRET.encode() not in service.raw_log
+
+        assert totals["received"] == totals["committed"] == 2 * len(KEYS)
+        assert stored(server) == records_of(2)
+
+    def test_probes_that_may_not_be_sent_cost_neither_messages_nor_the_subscription(
+        self, own: Server, tmp_path: Path
+    ) -> None:
+        flags = ("--probe-interval", "0.1s", "--probe-timeout", "10s")
+        with subscribed(limited(own), *flags, directory=tmp_path) as service, Publisher(own.port) as publisher:
+            service.says('"Ready"')
+            becomes(service, "Not ready", lambda: own.command("ACL", "SETUSER", "limited", "-publish"))
+            publisher.publish(round_of(1))
+            until(lambda: stored(own) == records_of(1))
+            becomes(service, "Ready", lambda: own.command("ACL", "SETUSER", "limited", "+publish"))
+            totals = service.stops()
+
+            refused = "Probe refused: whether messages come through is not known"
+            assert {line.removesuffix(" (more like it)") for line in errors(service)} == {refused}
+            assert service.logged(GAP) == []
+
+        assert totals["received"] == totals["committed"] == len(KEYS)
+        assert stored(own) == records_of(1)
+
+
+class TestStoppedMeanwhile:
+    def test_when_the_silence_has_been_noticed_it_ends_in_order(self, own: Server, tmp_path: Path) -> None:
+        with subscribed(own.url, *PROBING, directory=tmp_path) as service:
+            service.says('"Ready"')
+            becomes(service, "Not ready", own.freeze)
+            totals = service.stops()
+
+        assert totals == dict.fromkeys(totals, 0)
+
+    def test_when_it_has_not_been_it_says_what_was_not_confirmed_in_time(self, own: Server, tmp_path: Path) -> None:
+        flags = ("--probe-interval", "0.1s", "--probe-timeout", "60s", "--shutdown-timeout", "1s")
+        with subscribed(own.url, *flags, directory=tmp_path) as service:
+            service.says('"Ready"')
+            own.freeze()
+            assert service.ends(signal.SIGTERM) == 1
+            assert service.logged("KV-Updater stopped before the end of the subscription was confirmed")
+            totals = service.totals
+
+        assert totals == dict.fromkeys(totals, 0)
