@@ -135,12 +135,23 @@ class Connector:
             await connection.connect()  # type: ignore[no-untyped-call]
             if master is not None and not await _is_master(connection):
                 raise ConnectionFailed("{}:{} is no master".format(*master))
+            _be_cancelled()
         except (RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
             raise (LoginRefused if refused else ConnectionFailed)(str(error)) from None
+        except asyncio.CancelledError:
+            await connection.disconnect(nowait=True)
+            raise
         return connection
+
+
+def _be_cancelled() -> None:
+    """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets a cancellation that comes at its end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _is_master(connection: AbstractConnection) -> bool:
