@@ -138,6 +138,7 @@ class Connector:
             _be_cancelled()
         except (RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
+            _be_cancelled()
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
             raise (LoginRefused if refused else ConnectionFailed)(str(error)) from None

@@ -232,8 +232,9 @@ async def test_a_connection_that_is_given_up_while_it_is_made_leaves_nothing(pla
 
 
 @pytest.mark.parametrize("place", ["TCP"], indirect=True)
-async def test_whenever_it_is_given_up_nobody_goes_on_with_it(place: Place) -> None:
-    connector = place.connector()
+@pytest.mark.parametrize("password", [PASSWORD_IN_URL, WRONG])
+async def test_whenever_it_is_given_up_nobody_goes_on_with_it(place: Place, password: str) -> None:
+    connector = Connector(place.url.replace(PASSWORD_IN_URL, password), timeout=SOON)
     for turns in [*range(60)] * 3:
         connecting = asyncio.create_task(connector.connect(Recorder))
         for _ in range(turns):
@@ -241,7 +242,7 @@ async def test_whenever_it_is_given_up_nobody_goes_on_with_it(place: Place) -> N
         if connecting.cancel():
             with pytest.raises(asyncio.CancelledError):
                 await connecting
-        else:
+        elif connecting.exception() is None:
             await connecting.result().close()
     await until(lambda: not place.clients())
 
