@@ -149,8 +149,11 @@ class PubSubSubscriber:
                     else:
                         self._take_confirmation(reply)
         except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:
-            # Told by the next call: what was parsed before it is good.
-            self._failure = _failure(reply, error)
+            if self._ending and isinstance(reply, hiredis.ReplyError):
+                self._ended = True  # may not unsubscribe: to close the connection does it too
+            else:
+                # Told by the next call: what was parsed before it is good.
+                self._failure = _failure(reply, error)
         return deliveries
 
     async def _readable(self, drain: Drain) -> None:

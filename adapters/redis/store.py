@@ -1,5 +1,6 @@
 """The KeyValueStore port on Redis strings: one script call for a whole batch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,11 @@ _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE, 3: Refused.NOT_ASKED}
 
 CHECK_KEY = "kv-updater:check"
+
+# Redis 6: "access one of the keys used as arguments", and of a command in a script "access at least one of the keys";
+# Redis 7 and Valkey: "access a key". Not less: in other refusals the account's name stands, which may be any word.
+_KEY_DENIED = re.compile("access (a|(at least )?one of the) key")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -145,6 +151,5 @@ class RedisStore:
 
 
 def _denies_a_key(error: StoreUnavailable) -> bool:
-    # Redis 7 and Valkey: "No permissions to access a key"; Redis 6: "... to access one of the keys used as
-    # arguments". A command or a channel that is denied has other words, and fails for every key.
-    return error.kind == "noperm" and "access" in str(error) and "key" in str(error)
+    # A command or a channel that is denied has other words, and fails for every key.
+    return _KEY_DENIED.search(str(error)) is not None

@@ -232,6 +232,22 @@ async def test_a_connection_that_is_given_up_while_it_is_made_leaves_nothing(pla
     await until(lambda: not place.clients())
 
 
+@pytest.mark.parametrize("place", ["TCP"], indirect=True)
+@pytest.mark.parametrize("password", [PASSWORD_IN_URL, WRONG])
+async def test_whenever_it_is_given_up_nobody_goes_on_with_it(place: Place, password: str) -> None:
+    connector = Connector(place.url.replace(PASSWORD_IN_URL, password), timeout=SOON)
+    for turns in [*range(60)] * 3:
+        connecting = asyncio.create_task(connector.connect(Recorder))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if connecting.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+        elif connecting.exception() is None:
+            await connecting.result().close()
+    await until(lambda: not place.clients())
+
+
 async def test_commands_find_their_way_back_after_a_loss(place: Place) -> None:
     commands = Commands(place.connector(), timeout=SOON)
     assert await commands.call("SET", "key", "value") == b"OK"

@@ -400,6 +400,29 @@ class TestTheEnd:
         assert await channels.publish(("update", b"again")) == [1]
         assert await receive(subscriber, 1) == [(b"again", b"update", None)]
 
+    @pytest.mark.parametrize("denied", ["-unsubscribe", "-punsubscribe"])
+    async def test_an_account_that_may_not_unsubscribe_comes_to_it_too(
+        self, redis_channels: OnServer, denied: str
+    ) -> None:
+        redis_channels.server.command("ACL", "SETUSER", "limited", "reset", "on", ">right", "&*", "+@all", denied)
+        url = redis_channels.server.url.replace("://", "://limited:right@")
+        async with AsyncExitStack() as opened:
+            opened.callback(redis_channels.server.command, "ACL", "DELUSER", "limited")
+            subscriber = PubSubSubscriber(
+                Connector(f"{url}?protocol={redis_channels.protocol}", timeout=SOON),
+                ["update", "pat:*"],
+                probe=None,
+                max_backlog_bytes=ROOMY,
+                timeout=SOON,
+                observer=Told(),
+            )
+            opened.push_async_callback(subscriber.close)
+            await subscriber.subscribe()
+            messages = numbered("update", 500) + numbered("pat:a", 500)
+            await redis_channels.publish(*messages)
+            await subscriber.unsubscribe()
+            assert await receive_to_the_end(subscriber) == delivered(messages)
+
     async def test_closing_ends_the_subscription(self, channels: InMemory | OnServer) -> None:
         subscriber = channels.subscriber("update")
         await subscriber.subscribe()
