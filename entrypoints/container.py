@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import ClassVar
 
 from dependency_injector import containers, providers
 from loguru import logger
@@ -17,13 +18,21 @@ from adapters.memory.lines import LinesSubscriber
 from adapters.memory.pubsub import MemoryChannels
 from adapters.memory.store import MemoryStore
 from adapters.observability.loguru_observer import LoguruObserver
+from adapters.redis.any_node import AnyNode, ProbeCommands
+from adapters.redis.cluster import Cluster
+from adapters.redis.cluster_commands import ClusterCommands, SlotCommands
+from adapters.redis.cluster_store import RedisClusterStore
 from adapters.redis.commands import Commands
+from adapters.redis.commit_script import CommitScript
 from adapters.redis.connecting import Connector
 from adapters.redis.dead_letters import RedisDeadLetters
-from adapters.redis.publisher import RedisPublisher
+from adapters.redis.publisher import ClusterPublisher, RedisPublisher, ShardPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from adapters.redis.sentinel import Sentinels
+from adapters.redis.shard_subscriber import ShardSubscriber
+from adapters.redis.sharded_subscriber import ShardedSubscriber
+from adapters.redis.shards import ClusterShards, OneShard, Shard
 from adapters.redis.store import RedisStore
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
@@ -33,7 +42,7 @@ from application.dead_letter_queue import DeadLetterQueue
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
-from application.ports import Clock
+from application.ports import Clock, Observer
 from application.read_back import ReadBack
 from application.readiness import Readiness
 from application.refusals import Refusals
@@ -44,7 +53,7 @@ from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest, Ordering
 from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
-from entrypoints.redis_urls import sentinel_group
+from entrypoints.many_addresses import cluster_nodes, sentinel_group
 from entrypoints.settings import Settings
 
 # Seconds until a connection, a reply or a confirmation counts as lost.
@@ -53,11 +62,26 @@ _KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
 
 
 def _backend(settings: Settings) -> str:
-    return "memory" if settings.redis_url.get_secret_value() == "memory://" else "redis"
+    return _kind_of(settings.redis_url.get_secret_value())
+
+
+def _channel_backend(settings: Settings) -> str:
+    sharded = {"redis": "shard", "cluster": "shards"} if settings.transport == "sharded_pubsub" else {}
+    return sharded.get(_backend(settings), _backend(settings))
+
+
+def _store_backend(settings: Settings) -> str:
+    return _kind_of(_store_url(settings, settings.redis_url.get_secret_value()))
+
+
+def _kind_of(url: str) -> str:
+    if url == "memory://":
+        return "memory"
+    return "redis" if cluster_nodes(url) is None else "cluster"
 
 
 def _probing(settings: Settings) -> str:
-    return "on" if settings.probe_interval and _backend(settings) == "redis" else "off"
+    return "on" if settings.probe_interval and _backend(settings) != "memory" else "off"
 
 
 def _embedded_server(settings: Settings) -> EmbeddedServer | None:
@@ -73,7 +97,9 @@ def _store_url(settings: Settings, channel_url: str) -> str:
     return settings.store_url.get_secret_value() if settings.store_url else channel_url
 
 
-def _connector(url: str, backoff: Backoff, clock: Clock) -> Connector:
+def _connector(url: str, backoff: Backoff, clock: Clock) -> Connector | None:
+    if _kind_of(url) != "redis":
+        return None
     group = sentinel_group(url)
     if group is None:
         return Connector(url, timeout=_TIMEOUT)
@@ -82,6 +108,40 @@ def _connector(url: str, backoff: Backoff, clock: Clock) -> Connector:
     connectors = [Connector(sentinel, timeout=timeout) for sentinel in group.sentinels]
     sentinels = Sentinels(group.service, connectors, timeout=timeout, backoff=backoff, clock=clock)
     return Connector(group.server, timeout=_TIMEOUT, masters=sentinels)
+
+
+def _connectors(*made: Connector | None) -> set[Connector]:
+    return {connector for connector in made if connector is not None}
+
+
+def _cluster(url: str) -> Cluster | None:
+    nodes = cluster_nodes(url)
+    if nodes is None:
+        return None
+    return Cluster(
+        nodes.addresses, lambda address: Connector(nodes.url_of(*address), timeout=_TIMEOUT), timeout=_TIMEOUT
+    )
+
+
+def _open_shard(settings: Settings, probe_name: str, observer: Observer) -> Callable[[Shard, int], ShardSubscriber]:
+    def open_shard(shard: Shard, among: int) -> ShardSubscriber:
+        probe = PubSubProbe(
+            Commands(shard.connector, timeout=_TIMEOUT),
+            shard.with_a_channel(probe_name),
+            timeout=settings.probe_timeout,
+            observer=observer,
+            publish="SPUBLISH",
+        )
+        return ShardSubscriber(
+            shard.connector,
+            shard.slots,
+            probe=probe if settings.probe_interval else None,
+            max_backlog_bytes=settings.max_backlog_bytes // among,
+            timeout=_TIMEOUT,
+            observer=observer,
+        )
+
+    return open_shard
 
 
 def _rules(settings: Settings) -> ValidationRules:
@@ -120,6 +180,8 @@ class Container(containers.DeclarativeContainer):
     channel_url = providers.Callable(_channel_url, settings, embedded_server)
     store_url = providers.Callable(_store_url, settings, channel_url)
     backend = providers.Callable(_backend, settings)
+    channel_backend = providers.Callable(_channel_backend, settings)
+    store_backend = providers.Callable(_store_backend, settings)
 
     clock = providers.Singleton(SystemClock)
     tally = providers.Singleton(Tally)
@@ -135,64 +197,90 @@ class Container(containers.DeclarativeContainer):
     ordering = providers.Singleton(_ordering, settings)
     validator = providers.Singleton(Validator, providers.Callable(_rules, settings), instants)
 
+    store_is = providers.Callable(lambda settings: "elsewhere" if settings.store_url else "there", settings)
     channel_connector = providers.Singleton(_connector, channel_url, backoff, clock)
     store_connector = providers.Selector(
-        providers.Callable(lambda settings: "other" if settings.store_url else "same", settings),
-        other=providers.Singleton(_connector, store_url, backoff, clock),
-        same=channel_connector,
+        store_is, there=channel_connector, elsewhere=providers.Singleton(_connector, store_url, backoff, clock)
     )
-    connectors = providers.Selector(
-        backend,
-        memory=providers.Object(()),
-        redis=providers.List(channel_connector, store_connector),
+    connectors = providers.Callable(_connectors, channel_connector, store_connector)
+    channel_cluster = providers.Singleton(_cluster, channel_url)
+    store_cluster = providers.Selector(
+        store_is, there=channel_cluster, elsewhere=providers.Singleton(_cluster, store_url)
     )
+    channel_node = providers.Singleton(AnyNode, channel_cluster)
+    channel_commands = providers.Factory(Commands, channel_connector, timeout=_TIMEOUT)
     commands = providers.Factory(Commands, store_connector, timeout=_TIMEOUT)
+    cluster_commands = providers.Factory(ClusterCommands, store_cluster, timeout=_TIMEOUT)
 
+    probe_name = providers.Callable(secrets.token_hex, 8)
     probe = providers.Selector(
         providers.Callable(_probing, settings),
         on=providers.Singleton(
             PubSubProbe,
-            providers.Factory(Commands, channel_connector, timeout=_TIMEOUT),
-            providers.Callable(secrets.token_hex, 8),
+            providers.Selector(
+                backend,
+                redis=channel_commands,
+                cluster=providers.Factory(ProbeCommands, channel_cluster, channel_node, timeout=_TIMEOUT),
+            ),
+            probe_name,
             timeout=_given.probe_timeout,
             observer=observer,
         ),
         off=providers.Object(None),
     )
+    _reading: ClassVar = {
+        "channels": _given.channel,
+        "probe": probe,
+        "max_backlog_bytes": _given.max_backlog_bytes,
+        "timeout": _TIMEOUT,
+        "observer": observer,
+    }
+    _sharding: ClassVar = {
+        "channels": _given.channel,
+        "open_shard": providers.Callable(_open_shard, settings, probe_name, observer),
+        "observer": observer,
+    }
     subscriber = providers.Selector(
-        backend,
+        channel_backend,
         memory=providers.Singleton(LinesSubscriber, providers.Callable(lambda: sys.stdin.buffer), _given.channel[0]),
-        redis=providers.Singleton(
-            PubSubSubscriber,
-            channel_connector,
-            _given.channel,
-            probe=probe,
-            max_backlog_bytes=_given.max_backlog_bytes,
-            timeout=_TIMEOUT,
-            observer=observer,
-        ),
+        redis=providers.Singleton(PubSubSubscriber, channel_connector, **_reading),
+        cluster=providers.Singleton(PubSubSubscriber, channel_node, **_reading),
+        shard=providers.Singleton(ShardedSubscriber, providers.Singleton(OneShard, channel_connector), **_sharding),
+        shards=providers.Singleton(ShardedSubscriber, providers.Singleton(ClusterShards, channel_cluster), **_sharding),
+    )
+    commit_script = providers.Singleton(
+        CommitScript,
+        key_prefix=_given.key_prefix,
+        persisted_channel=_given.persisted_channel,
+        max_record_bytes=providers.Callable(_max_record_bytes, settings),
     )
     store = providers.Selector(
-        backend,
+        store_backend,
         memory=providers.Singleton(MemoryStore, clock),
-        redis=providers.Singleton(
-            RedisStore,
-            commands,
-            key_prefix=_given.key_prefix,
-            persisted_channel=_given.persisted_channel,
-            max_record_bytes=providers.Callable(_max_record_bytes, settings),
-        ),
+        redis=providers.Singleton(RedisStore, commands, commit_script),
+        cluster=providers.Singleton(RedisClusterStore, cluster_commands, commit_script),
     )
     publisher = providers.Selector(
-        backend,
+        channel_backend,
         memory=providers.Singleton(MemoryChannels),
-        redis=providers.Singleton(RedisPublisher, providers.Factory(Commands, channel_connector, timeout=_TIMEOUT)),
+        redis=providers.Singleton(RedisPublisher, channel_commands),
+        cluster=providers.Singleton(ClusterPublisher, channel_cluster, timeout=_TIMEOUT),
+        shard=providers.Singleton(RedisPublisher, channel_commands, "SPUBLISH"),
+        shards=providers.Singleton(
+            ShardPublisher, providers.Factory(ClusterCommands, channel_cluster, timeout=_TIMEOUT)
+        ),
     )
     dead_letters = providers.Selector(
-        backend,
+        store_backend,
         memory=providers.Singleton(MemoryDeadLetters, maxlen=_given.dead_letter_maxlen),
         redis=providers.Singleton(
             RedisDeadLetters, commands, _given.dead_letter_stream, maxlen=_given.dead_letter_maxlen
+        ),
+        cluster=providers.Singleton(
+            RedisDeadLetters,
+            providers.Factory(SlotCommands, cluster_commands, _given.dead_letter_stream),
+            _given.dead_letter_stream,
+            maxlen=_given.dead_letter_maxlen,
         ),
     )
 

@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-_TLS = ("rediss", "rediss+sentinel")
+_TLS = ("rediss", "rediss+sentinel", "rediss+cluster")
 _SENTINEL = ("redis+sentinel", "rediss+sentinel")
-_TCP = ("redis", "rediss", *_SENTINEL)
+_SERVERS = ("redis", "rediss", *_SENTINEL)
+_TCP = (*_SERVERS, "redis+cluster", "rediss+cluster")
 _ALL = (*_TCP, "unix")
 
 
@@ -25,7 +26,7 @@ _FLAGS = (rf"{_FLAG}(,{_FLAG})*", "names of ssl.VerifyFlags")
 
 # Those of redis-py that make a difference to a connection which is taken over, and those of the sentinels.
 _OPTIONS = {
-    "db": _Option(_ALL, "[0-9]+", "the number of a database"),
+    "db": _Option((*_SERVERS, "unix"), "[0-9]+", "the number of a database"),
     "username": _Option(_ALL),
     "password": _Option(_ALL),
     "protocol": _Option(_ALL, "[23]", "2 or 3"),

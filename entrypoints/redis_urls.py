@@ -1,19 +1,19 @@
-"""What the URL of a Redis may look like, how it is shown, and what one that names sentinels says.
+"""What the URL of a Redis may look like, and how it is shown.
 
 Every check raises ValueError with the second half of a sentence ("must be ..."), never with a value of the URL.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
 from entrypoints.redis_options import check_files, check_options
 
-_SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
-_STORE_SCHEMES = ("redis", "rediss", "unix", *_SENTINEL_SCHEMES, "memory")
+SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+_STORE_SCHEMES = ("redis", "rediss", "unix", *SENTINEL_SCHEMES, *CLUSTER_SCHEMES, "memory")
 _SCHEMES = (*_STORE_SCHEMES, "embedded")
 _NO_SERVER_OF_THE_USER = {
     "memory": (r"memory://", "must be memory:// and nothing more"),
@@ -22,22 +22,12 @@ _NO_SERVER_OF_THE_USER = {
         "must be embedded:// and no more than a port, as in embedded://:7000",
     ),
 }
-_SENTINEL_PORT = 26379
-
-
-@dataclass(frozen=True, repr=False)
-class SentinelGroup:
-    """A service, the URL of each of its sentinels, and that of its servers but for the address."""
-
-    service: str
-    sentinels: tuple[str, ...]
-    server: str
 
 
 def mask_url(url: str) -> str:
     """The URL with `***` for its password and its options but `db`; of a malformed one at most the scheme."""
     try:
-        parts = _split_url(url, _SCHEMES)
+        parts = split_url(url, _SCHEMES)
     except ValueError:
         scheme = url.partition("://")[0]
         return f"{scheme}://***" if scheme in _SCHEMES else "***"
@@ -48,31 +38,8 @@ def mask_url(url: str) -> str:
     return f"{parts.scheme}://{user}{colon and ':***'}{at}{address}{parts.path}{'?' if options else ''}{options}"
 
 
-def sentinel_group(url: str) -> SentinelGroup | None:
-    """What a URL that has been checked says about sentinels; None for one of another scheme."""
-    if not url.startswith(_SENTINEL_SCHEMES):
-        return None
-    parts = _split_url(url, _SENTINEL_SCHEMES)
-    scheme = parts.scheme.removesuffix("+sentinel")
-    userinfo, at, addresses = parts.netloc.rpartition("@")
-    _, service, *database = parts.path.split("/")
-    options = dict(parse_qsl(parts.query))
-    of_sentinels = {key: value for key, value in options.items() if key.startswith(("ssl_", "socket_", "client_"))}
-    for key in ("username", "password"):
-        if value := options.pop(f"sentinel_{key}", None):
-            of_sentinels[key] = value
-    sentinels = [
-        address if urlsplit(f"//{address}").port else f"{address.removesuffix(':')}:{_SENTINEL_PORT}"
-        for address in addresses.split(",")
-    ]
-    return SentinelGroup(
-        service,
-        tuple(f"{scheme}://{address}?{urlencode(of_sentinels)}" for address in sentinels),
-        f"{scheme}://{userinfo}{at}{sentinels[0]}/{''.join(database)}?{urlencode(options)}",
-    )
-
-
-def _split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
+def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of a URL, all checked but the files that it names. Raises ValueError."""
     # What urlsplit and redis-py forgive they read as another host, port or database.
     if "#" in url:
         raise ValueError("must not hold a bare '#': percent-encode it as %23")
@@ -81,7 +48,8 @@ def _split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
     scheme = url.partition("://")[0]
     if scheme not in schemes:
         raise ValueError(f"must start with {', '.join(f'{scheme}://' for scheme in schemes)}")
-    parts = _split_sentinel_url(url) if scheme in _SENTINEL_SCHEMES else _well_formed(url)
+    several = scheme in (*SENTINEL_SCHEMES, *CLUSTER_SCHEMES)
+    parts = _split_several(url) if several else _well_formed(url)
     if scheme in _NO_SERVER_OF_THE_USER:
         form, problem = _NO_SERVER_OF_THE_USER[scheme]
         if not re.fullmatch(form, url):
@@ -92,7 +60,7 @@ def _split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:
     elif "@" in parts.path + parts.query:
         raise ValueError("must have '/' and '?' in its password percent-encoded, as %2F and %3F")
     else:
-        (_check_sentinels if scheme in _SENTINEL_SCHEMES else _check_server)(parts)
+        _CHECKS.get(scheme, _check_server)(parts)
     check_options(scheme, parts.query)
     return parts
 
@@ -104,7 +72,7 @@ def _well_formed(url: str) -> SplitResult:
         raise ValueError("must be a well-formed URL: percent-encode signs such as '[' in a password") from None
 
 
-def _split_sentinel_url(url: str) -> SplitResult:
+def _split_several(url: str) -> SplitResult:
     # Not by urlsplit: of several addresses it lets at most the first be one of IPv6.
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
@@ -119,11 +87,24 @@ def _check_server(parts: SplitResult) -> None:
 
 
 def _check_sentinels(parts: SplitResult) -> None:
-    userinfo, at, addresses = parts.netloc.rpartition("@")
-    for address in addresses.split(","):
-        _check_address(_well_formed(f"//{userinfo}{at}{address}"))
+    addresses_of(parts)
     if not re.fullmatch(r"/[A-Za-z0-9._-]+(/[0-9]*)?", parts.path):
         raise ValueError("must name the service behind its sentinels, as in redis+sentinel://host1,host2/service/0")
+
+
+def _check_nodes(parts: SplitResult) -> None:
+    addresses_of(parts)
+    if parts.path not in ("", "/", "/0"):
+        raise ValueError("must name no database but 0, for a cluster has no other")
+
+
+def addresses_of(parts: SplitResult) -> list[SplitResult]:
+    """Each of the addresses that are named, as parts of a URL of its own. Raises ValueError."""
+    userinfo, at, addresses = parts.netloc.rpartition("@")
+    nodes = [_well_formed(f"//{userinfo}{at}{address}") for address in addresses.split(",")]
+    for node in nodes:
+        _check_address(node)
+    return nodes
 
 
 def _check_address(parts: SplitResult) -> None:
@@ -137,9 +118,12 @@ def _check_address(parts: SplitResult) -> None:
         raise ValueError("must name a host, as in redis://localhost:6379/0")
 
 
+_CHECKS = dict.fromkeys(SENTINEL_SCHEMES, _check_sentinels) | dict.fromkeys(CLUSTER_SCHEMES, _check_nodes)
+
+
 def _url(schemes: tuple[str, ...]) -> AfterValidator:
     def check(url: SecretStr) -> SecretStr:
-        check_files(_split_url(url.get_secret_value(), schemes).query)
+        check_files(split_url(url.get_secret_value(), schemes).query)
         return url
 
     return AfterValidator(check)

@@ -52,7 +52,7 @@ async def run_service(container: Container, *companions: Companion) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with opened(container), asyncio.TaskGroup() as tasks:
-        following = [connector.follow() for connector in set(container.connectors())]
+        following = [connector.follow() for connector in container.connectors()]
         works = (_summarise_the_log(container), _watch_the_server(container), *following, *map(accompany, companions))
         beside = [tasks.create_task(work) for work in works]
         try:

@@ -39,8 +39,8 @@ class Settings(BaseSettings):
     """URL of the Redis that messages come from."""
     store_url: StoreUrl | None = None
     """URL of the Redis that keeps the records, if it is another one."""
-    transport: Literal["pubsub"] = "pubsub"
-    """How messages arrive: pubsub."""
+    transport: Literal["pubsub", "sharded_pubsub"] = "pubsub"
+    """How messages arrive: pubsub or sharded_pubsub."""
     channel: Annotated[Texts, Field(min_length=1)] = ("update",)
     """Channels to read, with commas between; one with *, ? or [ is a pattern."""
     # An alias, as BaseModel has a method of this name.
@@ -103,6 +103,13 @@ class Settings(BaseSettings):
         if url and redis_url and _in_memory(url) != _in_memory(redis_url):
             raise ValueError("must be memory:// if redis_url is, and only then")
         return url
+
+    @field_validator("channel")
+    @classmethod
+    def _no_patterns_of_shard_channels(cls, channel: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("transport") == "sharded_pubsub" and any(set("*?[") & set(entry) for entry in channel):
+            raise ValueError("must not be a pattern where transport is sharded_pubsub")
+        return channel
 
     @field_validator("persisted_channel")
     @classmethod

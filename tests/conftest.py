@@ -1,10 +1,15 @@
-"""Fixtures of all tests: a running server of every kind this machine has."""
+"""Fixtures of all tests: a running server, and a cluster, of every kind this machine has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
+from tests.clusters import RedisCluster
 from tests.servers import Server, available_kinds
+
+StartCluster = Callable[[str], RedisCluster]
 
 
 @pytest.fixture(scope="session", params=available_kinds())
@@ -19,3 +24,18 @@ def redis_url(server: Server) -> str:
     """The URL of the shared server, emptied."""
     server.command("FLUSHALL")
     return server.url
+
+
+@pytest.fixture(scope="session")
+def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartCluster]:
+    """Start three masters of a kind, or return those that run. They are shared by all tests, as `server` is."""
+    with ExitStack() as running:
+        yield cache(lambda kind: running.enter_context(RedisCluster(kind, tmp_path_factory.mktemp("cluster"))))
+
+
+@pytest.fixture(params=available_kinds())
+def cluster(request: pytest.FixtureRequest, start_cluster: StartCluster) -> RedisCluster:
+    """Three masters shared by all tests, emptied. Leave them as they were, like `server`."""
+    running = start_cluster(request.param)
+    running.everywhere("FLUSHALL")
+    return running

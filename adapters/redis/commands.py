@@ -6,7 +6,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused, Socket
+from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
@@ -58,7 +58,7 @@ class _Replies(Socket):
 class Commands:
     """Sends commands to one server. The connection is made when it is first needed, and anew after a failure."""
 
-    def __init__(self, connector: Connector, *, timeout: float) -> None:
+    def __init__(self, connector: Connects, *, timeout: float) -> None:
         self._connector = connector
         self._timeout = timeout
         self._replies: _Replies | None = None

@@ -71,6 +71,17 @@ class Masters(Protocol):
 S = TypeVar("S", bound=Socket)
 
 
+class Connects(Protocol):
+    """A way to a server."""
+
+    async def connect(self, make_socket: Callable[[], S]) -> S:
+        """A logged-in connection, read by what `make_socket` makes.
+
+        Raises ConnectionFailed or LoginRefused, with a message that holds no password.
+        """
+        ...
+
+
 class Connector:
     """Makes connections to the server of one `redis://`, `rediss://` or `unix://` URL; `timeout` in seconds.
 
@@ -94,10 +105,7 @@ class Connector:
         return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
     async def connect(self, make_socket: Callable[[], S]) -> S:
-        """A logged-in connection, under RESP2 unless the URL says `protocol=3`, read by what `make_socket` makes.
-
-        Raises ConnectionFailed or LoginRefused, with a message that holds no password.
-        """
+        """As `Connects` has it, under RESP2 unless the URL says `protocol=3`."""
         told = self._switched_to
         master = None if self._masters is None else await self._masters.find()
         connection = await self._log_in(master)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import hiredis
 
+from adapters.redis.cluster_commands import SlotCommands
 from adapters.redis.commands import Commands, unavailable
 from application.ports import DeadLetter
 
@@ -15,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class RedisDeadLetters:
     """Fields of an entry: payload, size, reason, error, channel, time (RFC 3339). About `maxlen` entries are kept."""
 
-    def __init__(self, commands: Commands, stream: str, *, maxlen: int) -> None:
+    def __init__(self, commands: Commands | SlotCommands, stream: str, *, maxlen: int) -> None:
         self._commands = commands
         self._stream = stream
         self._maxlen = maxlen

@@ -37,6 +37,7 @@ class Drain(Socket):
         self._whole_reads = 0
         self._changed: asyncio.Future[None] | None = None
         self._paused = False
+        self._held = False
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
@@ -58,6 +59,17 @@ class Drain(Socket):
         if self.lost is None and not self._closed:
             self.transport.abort()
         self._lose(why)
+
+    def hold(self) -> None:
+        """Read nothing until `release`: what comes meanwhile waits at the server, as far as that lets it."""
+        self._held = True
+        self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Read on. Does nothing where it was not held."""
+        if self._held:
+            self._held = False
+            self._resume()
 
     async def readable(self) -> None:
         """Wait for bytes. Raises ConnectionResetError once the connection is lost and all have been taken."""
@@ -87,6 +99,10 @@ class Drain(Socket):
             yield chunk, offset, length
         if self._paused and self.bytes <= self._max_bytes // 2:
             self._paused = False
+            self._resume()
+
+    def _resume(self) -> None:
+        if not (self._paused or self._held):
             self.heard_at = asyncio.get_running_loop().time()  # while nobody listened there was no silence
             self.transport.resume_reading()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import hiredis
 
+from adapters.redis.any_node import ProbeCommands
 from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.drain import Drain
 from application.events import OutputBufferGrows
@@ -23,13 +24,22 @@ _DEFAULT_LIMIT = 8 * 1024 * 1024
 
 
 class PubSubProbe:
-    """One subscriber's probes, on a `channel` that no other listens to.
+    """One subscriber's probes, on a `channel` that no other listens to, published by the command `publish`.
 
     `timeout`: seconds of silence after a probe was sent that end the subscription.
     """
 
-    def __init__(self, commands: Commands, name: str, *, timeout: float, observer: Observer) -> None:
+    def __init__(
+        self,
+        commands: Commands | ProbeCommands,
+        name: str,
+        *,
+        timeout: float,
+        observer: Observer,
+        publish: str = "PUBLISH",
+    ) -> None:
         self.channel = PREFIX + name.encode()
+        self._publish = publish
         self._commands = commands
         self._timeout = timeout
         self._observer = observer
@@ -86,7 +96,7 @@ class PubSubProbe:
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
         role, clients, published = await self._call_twice_if_need_be(
-            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), ("PUBLISH", self.channel, self._awaited)
+            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), (self._publish, self.channel, self._awaited)
         )
         if isinstance(published, hiredis.ReplyError):
             raise unavailable(published)

@@ -7,7 +7,7 @@ from typing import Any
 import hiredis
 
 from adapters.redis.commands import encode
-from adapters.redis.connecting import ConnectionFailed, Connector, LoginRefused
+from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.commit_batch import Entry
@@ -29,7 +29,7 @@ class PubSubSubscriber:
 
     def __init__(
         self,
-        connector: Connector,
+        connector: Connects,
         channels: Sequence[str],
         *,
         probe: PubSubProbe | None,
@@ -136,7 +136,7 @@ class PubSubSubscriber:
                 feed(*piece)
                 while (reply := next_reply()) is not _INCOMPLETE:
                     kind = reply[0]
-                    if kind == b"message":
+                    if kind in (b"message", b"smessage"):
                         _, channel, payload = reply
                         if channel != probe_channel:
                             deliveries.append((payload, channel, None))
@@ -166,12 +166,13 @@ class PubSubSubscriber:
 
     def _take_confirmation(self, reply: Sequence[Any]) -> None:
         kind, *_, subscriptions = reply
-        if kind in (b"subscribe", b"psubscribe"):
+        if kind in (b"subscribe", b"psubscribe", b"ssubscribe"):
             self._unconfirmed -= 1
-        elif kind in (b"unsubscribe", b"punsubscribe"):
-            if not self._ending:
-                raise ValueError("unsubscribed by the server")
-            self._ended = subscriptions == 0
+        elif kind in (b"unsubscribe", b"punsubscribe", b"sunsubscribe"):
+            if self._ending:
+                self._ended = subscriptions == 0
+            elif self._drain is not None:
+                self._drain.give_up("the server has ended the subscription")
 
 
 def _failure(reply: Any, error: Exception) -> Exception:

@@ -11,10 +11,12 @@ from functools import cache
 import pytest
 
 from adapters.memory.dead_letters import MemoryDeadLetters
+from adapters.redis.cluster_commands import ClusterCommands, SlotCommands
 from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
 from adapters.redis.dead_letters import RedisDeadLetters
 from application.ports import DeadLetter, DeadLetters, StoreUnavailable
+from tests.clusters import RedisCluster
 from tests.servers import Server, available_kinds
 
 TIMEOUT = 5.0  # seconds
@@ -62,16 +64,26 @@ def start_server() -> Iterator[StartServer]:
         yield cache(lambda kind: running.enter_context(Server(kind)))
 
 
-@pytest.fixture(params=["memory", *available_kinds()])
-async def dead_letters(request: pytest.FixtureRequest, start_server: StartServer) -> AsyncIterator[DeadLetters]:
+@pytest.fixture(
+    params=[("memory", ""), *((kind, where) for kind in available_kinds() for where in ("", " cluster"))], ids="".join
+)
+async def dead_letters(
+    request: pytest.FixtureRequest, start_server: StartServer, start_cluster: Callable[[str], RedisCluster]
+) -> AsyncIterator[DeadLetters]:
     """An empty list capped at `CAP`."""
     letters: DeadLetters
-    if request.param == "memory":
-        letters = MemoryDeadLetters(maxlen=CAP)
-    else:
-        server = start_server(request.param)
-        server.command("FLUSHALL")
-        letters = letters_on(server.url)
+    match request.param:
+        case ("memory", _):
+            letters = MemoryDeadLetters(maxlen=CAP)
+        case (kind, " cluster"):
+            cluster = start_cluster(kind)
+            cluster.everywhere("FLUSHALL")
+            commands = ClusterCommands(cluster.topology(timeout=TIMEOUT), timeout=TIMEOUT)
+            letters = RedisDeadLetters(SlotCommands(commands, STREAM), STREAM, maxlen=CAP)
+        case (kind, _):
+            server = start_server(kind)
+            server.command("FLUSHALL")
+            letters = letters_on(server.url)
     yield letters
     await letters.close()
 

@@ -13,12 +13,16 @@ import pytest
 import redis.asyncio
 
 from adapters.memory.store import MemoryStore
+from adapters.redis.cluster_commands import ClusterCommands
+from adapters.redis.cluster_store import RedisClusterStore
 from adapters.redis.commands import Commands
+from adapters.redis.commit_script import CommitScript
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import KeyValueStore, StoreUnavailable
 from domain.stored_record import StoredRecord
+from tests.clusters import RedisCluster
 from tests.proxy import TcpProxy
 from tests.servers import Server, available_kinds
 
@@ -123,11 +127,11 @@ class InMemory:
 
 
 class OnServer:
-    """A store on a server, and what others do to that."""
+    """A store on a server or a cluster, and what others do to that."""
 
-    def __init__(self, server: Server, store: RedisStore) -> None:
+    def __init__(self, server: Server | RedisCluster, store: KeyValueStore) -> None:
         self._server = server
-        self.store: KeyValueStore = store
+        self.store = store
 
     def hold(self, type_: str, text: bytes) -> None:
         self._server.command("SET", type_, text)
@@ -157,7 +161,11 @@ class OnServer:
 
 def store_on(url: str, *, timeout: float = SOON, **options: Any) -> RedisStore:
     commands = Commands(Connector(url, timeout=timeout), timeout=timeout)
-    return RedisStore(commands, **options)
+    return RedisStore(commands, CommitScript(**options))
+
+
+def store_across(cluster: RedisCluster) -> RedisClusterStore:
+    return RedisClusterStore(ClusterCommands(cluster.topology(timeout=SOON), timeout=SOON), CommitScript())
 
 
 @pytest.fixture(scope="module")
@@ -168,24 +176,31 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         yield cache(lambda kind: running.enter_context(Server(kind, unix_socket=sockets / kind)))
 
 
-OVER_TCP = [(kind, False) for kind in available_kinds()]
-OVER_UNIX_SOCKET = [(kind, True) for kind in available_kinds()[:1]]
+OVER_TCP = [(kind, "") for kind in available_kinds()]
+OVER_UNIX_SOCKET = [(kind, " over a Unix socket") for kind in available_kinds()[:1]]
+CLUSTERS = [(kind, " cluster") for kind in available_kinds()]
 
 
-@pytest.fixture(
-    params=[None, *OVER_TCP, *OVER_UNIX_SOCKET],
-    ids=lambda param: "memory" if param is None else f"{param[0]}{' over a Unix socket' * param[1]}",
-)
-async def place(request: pytest.FixtureRequest, start_server: StartServer) -> AsyncIterator[InMemory | OnServer]:
+@pytest.fixture(params=[("memory", ""), *OVER_TCP, *OVER_UNIX_SOCKET, *CLUSTERS], ids="".join)
+async def place(
+    request: pytest.FixtureRequest, start_server: StartServer, start_cluster: Callable[[str], RedisCluster]
+) -> AsyncIterator[InMemory | OnServer]:
     """An empty place for records, one for each kind there is."""
-    if request.param is None:
-        yield InMemory()
-        return
-    kind, over_unix_socket = request.param
-    server = start_server(kind)
-    server.command("FLUSHALL")
-    store = store_on(server.unix_url if over_unix_socket else server.url)
-    yield OnServer(server, store)
+    store: KeyValueStore
+    match request.param:
+        case ("memory", _):
+            yield InMemory()
+            return
+        case (kind, " cluster"):
+            cluster = start_cluster(kind)
+            cluster.everywhere("FLUSHALL")
+            store = store_across(cluster)
+            yield OnServer(cluster, store)
+        case (kind, way):
+            server = start_server(kind)
+            server.command("FLUSHALL")
+            store = store_on(server.unix_url if way else server.url)
+            yield OnServer(server, store)
     await store.close()
 
 

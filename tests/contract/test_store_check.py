@@ -11,8 +11,9 @@ import pytest
 from adapters.clock import SystemClock
 from adapters.memory.store import MemoryStore
 from adapters.redis.commands import Commands
+from adapters.redis.commit_script import CHECK_KEY, CommitScript
 from adapters.redis.connecting import Connector
-from adapters.redis.store import CHECK_KEY, RedisStore
+from adapters.redis.store import RedisStore
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
 from tests.servers import Server, available_kinds
 from tests.service import Publisher
@@ -30,7 +31,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @asynccontextmanager
 async def store_on(url: str, *, patience: float = SOON, **options: Any) -> AsyncIterator[RedisStore]:
-    store = RedisStore(Commands(Connector(url, timeout=patience), timeout=patience), **options)
+    store = RedisStore(Commands(Connector(url, timeout=patience), timeout=patience), CommitScript(**options))
     try:
         yield store
     finally:

@@ -17,23 +17,26 @@ BACKENDS = [
     {"redis_url": "unix:///nowhere.sock"},
     {"redis_url": "rediss://127.0.0.1:1", "store_url": "redis://127.0.0.1:2"},
     {"redis_url": "embedded://:7000"},
+    {"redis_url": "redis://127.0.0.1:1", "store_url": "redis+cluster://127.0.0.1:2,127.0.0.1:3"},
+    {"redis_url": "redis+cluster://127.0.0.1:2", "store_url": "redis+sentinel://127.0.0.1:2/orders"},
+    {"redis_url": "rediss+cluster://127.0.0.1:2"},
 ]
 OPTIONS = [
     {},
     {"ordering": "arrival", "validate": True, "log_level": "DEBUG"},
+    {"transport": "sharded_pubsub", "probe_interval": 0},
     {"dead_letter_stream": "dead", "key_prefix": "d", "expire_at_valid": True, "allowed_types": "a*"},
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: str(backend["redis_url"]))
-@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "dead letters"])
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: " and ".join(backend.values()))
+@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "dead letters"])
 def test_every_provider_can_be_made(
     backend: dict[str, str], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     container = Container(settings=load_settings({**backend, **options}).settings)
-    needs_a_server = {"channel_connector", "store_connector", "commands"} if container.backend() == "memory" else set()
-    made = {name: provider() for name, provider in container.providers.items() if name not in needs_a_server}
+    made = {name: provider() for name, provider in container.providers.items()}
     assert isinstance(made["updater"], KVUpdater)
     assert made["updater"].tally is made["tally"]
 

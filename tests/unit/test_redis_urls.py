@@ -2,12 +2,14 @@
 
 import pytest
 
+from entrypoints.many_addresses import SentinelGroup, sentinel_group
 from entrypoints.redis_options import _OPTIONS
-from entrypoints.redis_urls import SentinelGroup, mask_url, sentinel_group
+from entrypoints.redis_urls import mask_url
 from entrypoints.settings import SettingsError, load_settings
 
 PASSWORD = "hunter2"
-TCP = "redis:// or rediss:// or redis+sentinel:// or rediss+sentinel://"
+TCP = "redis:// or rediss:// or redis+sentinel:// or rediss+sentinel:// or redis+cluster:// or rediss+cluster://"
+TLS = "rediss:// or rediss+sentinel:// or rediss+cluster://"
 
 
 def error_of(url: str, key: str = "redis_url") -> str:
@@ -174,7 +176,7 @@ class TestOptions:
             (f"redis://cache?data%0Abase={PASSWORD}", "must have its options as name=value, with & between"),
             (
                 f"redis://cache?ssl_password={PASSWORD}",
-                "must start with rediss:// or rediss+sentinel:// to have the option ssl_password",
+                f"must start with {TLS} to have the option ssl_password",
             ),
             (
                 f"rediss://cache?sentinel_password={PASSWORD}",

@@ -13,7 +13,8 @@ from entrypoints.settings import Settings, SettingsError, load_settings, mask_ur
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 PASSWORD = "hunter2"
 URL = f"redis://user:{PASSWORD}@cache:6380/1"
-SCHEMES = "redis://, rediss://, unix://, redis+sentinel://, rediss+sentinel://, memory://"
+ONE_OF_MANY = "redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://"
+SCHEMES = f"redis://, rediss://, unix://, {ONE_OF_MANY}, memory://"
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +272,7 @@ class TestErrors:
             ("channel", "a,,b", "must not be empty, found ''"),
             ("channel", '["a"', "must be a text or a JSON list of texts, found '[\"a\"'"),
             ("ordering", "oldest", "must be 'newest' or 'arrival', found 'oldest'"),
-            ("transport", "stream", "must be 'pubsub', found 'stream'"),
+            ("transport", "stream", "must be 'pubsub' or 'sharded_pubsub', found 'stream'"),
             ("log_level", "loud", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 'loud'"),
             ("log_level", 5, "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 5"),
             ("key_prefix", 5, "must be a text, found 5"),
@@ -303,6 +304,13 @@ class TestErrors:
         assert error_of({}, config) == f"validate (.env): {expected}"
         monkeypatch.setenv("KV_UPDATER_VALIDATE", "maybe")
         assert error_of({}, config) == f"validate (environment KV_UPDATER_VALIDATE): {expected}"
+
+    @pytest.mark.parametrize("pattern", ["up*", "upd?te", "[u]pdate"])
+    def test_shard_channels_have_no_patterns(self, pattern: str) -> None:
+        assert error_of({"transport": "sharded_pubsub", "channel": ["update", pattern]}).startswith(
+            "channel (flag): must not be a pattern where transport is sharded_pubsub"
+        )
+        load_settings({"transport": "sharded_pubsub", "channel": "update,price"})
 
     @pytest.mark.parametrize("pattern", ["done.*", "done.?", "done.[^b]", "*"])
     def test_the_persisted_channel_may_not_match_a_pattern_that_is_read(self, pattern: str) -> None:

@@ -1,0 +1,186 @@
+"""The MessageSubscriber port on shard channels: a connection to each node that serves some of them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from adapters.redis.shard_subscriber import ShardSubscriber
+from adapters.redis.shards import Shard, Shards
+from application.commit_batch import Entry
+from application.events import SubscriptionBroken
+from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
+
+# Seconds between two tries to reach a node: a failover takes some, and where the slots are is not asked more often.
+_REPAIR_INTERVAL = 1.0
+
+
+class ShardedSubscriber:
+    """Subscribes to `channels` (no patterns) on the nodes of `shards`; `open_shard` makes the part of one
+    of so many.
+
+    Where a part is lost the others hold still, so that nothing of theirs is missed, until `subscribe` has found a
+    node for the lost one. Where it finds none they go on alone, and no probe comes back. When the node can be reached
+    again the subscription is lost once more, to be confirmed as a whole.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        channels: Sequence[str],
+        *,
+        open_shard: Callable[[Shard, int], ShardSubscriber],
+        observer: Observer,
+    ) -> None:
+        self._shards = shards
+        self._channels = list(dict.fromkeys(channels))
+        self._open_shard = open_shard
+        self._observer = observer
+        self._parts: dict[Shard, ShardSubscriber] = {}
+        self._broken: set[Shard] = set()
+        self._ended: set[Shard] = set()
+        # Whoever has waited longest for its turn comes first.
+        self._receiving: dict[Shard, asyncio.Task[Sequence[Delivery]]] = {}
+        self._lost: Exception | None = None
+        self._repairing: asyncio.Task[None] | None = None
+
+    @property
+    def backlog_bytes(self) -> int:
+        return sum(part.backlog_bytes for part in self._whole())
+
+    async def subscribe(self) -> None:
+        await self._stop_repairing()
+        shards = await self._shards.of(self._channels)
+        for shard in self._parts.keys() - set(shards):
+            await self._stop_receiving(shard)
+            await self._parts.pop(shard).close()
+            self._broken.discard(shard)
+        # Only where a loss was told there is something to keep.
+        self._broken |= {shard for shard, part in self._parts.items() if part.is_lost or self._lost is None}
+        problem = await self._mend(shards)
+        if problem is not None:
+            if not self._whole():
+                raise problem
+            self._observer.notice(SubscriptionBroken(str(problem), _REPAIR_INTERVAL))
+            self._repairing = asyncio.create_task(self._repair(), name="repair")
+        self._lost = None
+        self._ended.clear()
+        for part in self._whole():
+            part.release()
+
+    async def receive(self) -> Sequence[Delivery]:
+        while True:
+            self._start_receiving()
+            ready = next((shard for shard, task in self._receiving.items() if task.done()), None)
+            if ready is not None:
+                if deliveries := await self._take(ready):
+                    return deliveries
+                continue
+            if self._lost is not None and not self.backlog_bytes:
+                raise self._lost
+            if not self._receiving:
+                return ()
+            waiting: set[asyncio.Task[Any]] = set(self._receiving.values())
+            if self._repairing is not None:
+                waiting.add(self._repairing)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self._repairing is not None and self._repairing.done():
+                repairing, self._repairing = self._repairing, None
+                repairing.result()
+
+    async def probe(self) -> float:
+        if self._broken or self._lost is not None or not self._parts:
+            raise SubscriptionLost("not every channel is subscribed")
+        outcomes = await asyncio.gather(*(part.probe() for part in self._whole()), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return max(outcome for outcome in outcomes if not isinstance(outcome, BaseException))
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Nothing of what it delivers is an entry."""
+
+    async def unsubscribe(self) -> None:
+        await self._stop_repairing()
+        for part in self._whole():
+            await part.unsubscribe()
+
+    async def close(self) -> None:
+        await self._stop_repairing()
+        for shard, part in self._parts.items():
+            await self._stop_receiving(shard)
+            await part.close()
+
+    def _whole(self) -> list[ShardSubscriber]:
+        return [part for shard, part in self._parts.items() if shard not in self._broken]
+
+    async def _mend(self, shards: Sequence[Shard]) -> SubscriptionLost | None:
+        """Subscribe where it is not done yet, or broken; the last problem, where some cannot be had.
+
+        Raises SubscriptionRefused.
+        """
+        broken = [shard for shard in shards if shard not in self._parts or shard in self._broken]
+        for shard in broken:
+            await self._stop_receiving(shard)
+            self._broken.add(shard)
+            if shard not in self._parts:
+                self._parts[shard] = self._open_shard(shard, len(shards))
+        subscribing = (self._parts[shard].subscribe() for shard in broken)
+        problem: SubscriptionLost | None = None
+        for shard, outcome in zip(broken, await asyncio.gather(*subscribing, return_exceptions=True), strict=True):
+            if outcome is None:
+                self._broken.discard(shard)
+                continue
+            self._shards.doubt(shard)
+            if not isinstance(outcome, SubscriptionLost):
+                raise outcome
+            problem = SubscriptionLost(f"{shard.channels}: {outcome}")
+        return problem
+
+    async def _repair(self) -> None:
+        while True:
+            await asyncio.sleep(_REPAIR_INTERVAL)
+            whole = len(self._whole())
+            try:
+                shards = await self._shards.of(self._channels)
+                if set(shards) != self._parts.keys():
+                    return await self._lose(SubscriptionLost("channels are on other nodes now"))
+                await self._mend(shards)
+            except (SubscriptionLost, SubscriptionRefused):
+                continue
+            if len(self._whole()) > whole:
+                return await self._lose(SubscriptionLost("channels that were missing can be had again"))
+
+    async def _lose(self, error: Exception) -> None:
+        if self._lost is None:
+            self._lost = error
+            for part in self._whole():
+                await part.hold()
+
+    async def _take(self, shard: Shard) -> Sequence[Delivery]:
+        try:
+            deliveries = self._receiving.pop(shard).result()
+        except (SubscriptionLost, SubscriptionRefused) as error:
+            self._broken.add(shard)
+            self._shards.doubt(shard)
+            await self._lose(error)
+            return ()
+        if not deliveries:
+            self._ended.add(shard)
+        return deliveries
+
+    def _start_receiving(self) -> None:
+        for shard, part in self._parts.items():
+            if shard not in self._receiving and shard not in self._broken and shard not in self._ended:
+                self._receiving[shard] = asyncio.create_task(part.receive(), name="receive from a shard")
+
+    async def _stop_receiving(self, shard: Shard) -> None:
+        task = self._receiving.pop(shard, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _stop_repairing(self) -> None:
+        repairing, self._repairing = self._repairing, None
+        if repairing is not None:
+            repairing.cancel()
+            await asyncio.gather(repairing, return_exceptions=True)

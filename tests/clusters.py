@@ -1,0 +1,155 @@
+"""A Redis Cluster of real processes, formed in two seconds; slots move and masters fail over at will."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis.crc import key_slot
+
+from adapters.redis.cluster import Cluster
+from adapters.redis.connecting import Connector
+from tests.servers import Server, Word
+
+SLOTS = 16384
+_DEADLINE = 30.0  # seconds; what is waited for takes a tenth of that
+_NODE_TIMEOUT = 1000  # milliseconds of silence after which a node counts as dead
+
+
+class RedisCluster:
+    """A context manager; each of the masters, which come first in `nodes`, serves an equal range of slots.
+
+    With as many replicas, that of a master is as far behind it as there are masters. A node that was killed keeps
+    its place in the cluster, and none of its keys.
+    """
+
+    def __init__(self, kind: str, directory: Path, *, masters: int = 3, replicas: int = 0) -> None:
+        self.kind = kind
+        self.nodes = [Server(kind, _arguments(directory / f"node-{number}")) for number in range(masters + replicas)]
+        self.masters = self.nodes[:masters]
+
+    @property
+    def url(self) -> str:
+        """That of the service: the first two nodes lead to the others."""
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
+
+    def topology(self, *, timeout: float, userinfo: str = "", options: str = "") -> Cluster:
+        """What a client of the cluster asks where the slots are."""
+        return Cluster(
+            [("127.0.0.1", node.port) for node in self.nodes[:2]],
+            lambda address: Connector("redis://{}{}:{}?{}".format(userinfo, *address, options), timeout=timeout),
+            timeout=timeout,
+        )
+
+    def serving(self, slot: int) -> Server:
+        """Who serves this slot, as a node says that is alive."""
+        for start, end, (_, port, *_), *_ in self._all_alive()[0].command("CLUSTER", "SLOTS"):
+            if start <= slot <= end:
+                return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody serves slot {slot}")
+
+    def owner(self, key: str) -> Server:
+        """Who serves this key, or shard channel."""
+        return self.serving(key_slot(key.encode()))
+
+    def command(self, name: str, key: str, *words: Word) -> Any:
+        """Send one command to the node that serves its key."""
+        return self.owner(key).command(name, key, *words)
+
+    def everywhere(self, *words: Word) -> list[Any]:
+        """Send one command to each master."""
+        return [node.command(*words) for node in self.masters]
+
+    def stored(self) -> dict[str, bytes | None]:
+        """Every key of the masters with its string; None: it holds another Redis type."""
+        found: dict[str, bytes | None] = {}
+        for node in self.masters:
+            for key in node.command("KEYS", "*"):
+                found[key.decode()] = node.command("GET", key) if node.command("TYPE", key) == b"string" else None
+        return found
+
+    def key_on(self, node: Server, name: str = "key") -> str:
+        """A key (or shard channel) of this node."""
+        return next(key for key in (f"{name}:{number}" for number in range(10_000)) if self.owner(key) is node)
+
+    def starts_moving(self, slot: int, to: Server) -> None:
+        """From now on its new keys belong on the other node, and those that are here still belong here."""
+        source = self.serving(slot)
+        to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.command("CLUSTER", "MYID"))
+        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.command("CLUSTER", "MYID"))
+
+    def moves_keys(self, slot: int, to: Server, count: int = 1_000_000) -> None:
+        """Move so many keys of a slot that has started to move."""
+        source = self.serving(slot)
+        if keys := source.command("CLUSTER", "GETKEYSINSLOT", slot, count):
+            source.command("MIGRATE", "127.0.0.1", to.port, "", 0, 10_000, "KEYS", *keys)
+
+    def ends_moving(self, slot: int, to: Server) -> None:
+        """The slot is served by the other node now."""
+        source, target = self.serving(slot), to.command("CLUSTER", "MYID")
+        for node in (to, source, *(node for node in self._all_alive() if node not in (to, source))):
+            if b"role:master" in node.command("INFO", "replication"):
+                node.command("CLUSTER", "SETSLOT", slot, "NODE", target)
+
+    def moves(self, slot: int, to: Server) -> None:
+        """Move a slot with its keys."""
+        self.starts_moving(slot, to)
+        self.moves_keys(slot, to)
+        self.ends_moving(slot, to)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as started:
+            for node in self.nodes:
+                started.enter_context(node)
+            self._form()
+            self._started = started.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._started.__exit__(kind, error, trace)
+
+    def _form(self) -> None:
+        share = SLOTS / len(self.masters)
+        for number, master in enumerate(self.masters):
+            master.command("CLUSTER", "ADDSLOTSRANGE", round(share * number), round(share * (number + 1)) - 1)
+            master.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, node in enumerate(self.nodes):
+            for other in self.nodes[:number]:
+                node.command("CLUSTER", "MEET", "127.0.0.1", other.port)
+        _until(lambda: all(map(self._knows_all, self.nodes)), "the nodes do not know one another")
+        for number, replica in enumerate(self.nodes[len(self.masters) :]):
+            replica.command("CLUSTER", "REPLICATE", self.masters[number].command("CLUSTER", "MYID"))
+        self.is_well()
+
+    def is_well(self) -> None:
+        """Wait until every node that is alive takes commands, and every replica follows its master."""
+        _until(lambda: all(map(_is_well, self._all_alive())), "the cluster is not well")
+
+    def _all_alive(self) -> Sequence[Server]:
+        return [node for node in self.nodes if node._process is not None]
+
+    def _knows_all(self, node: Server) -> bool:
+        known = node.command("CLUSTER", "NODES")
+        return known.count(b"\n") == len(self.nodes) and b"handshake" not in known
+
+
+def _arguments(directory: Path) -> Sequence[str]:
+    directory.mkdir()
+    timeout = str(_NODE_TIMEOUT)
+    return ("--dir", str(directory), "--cluster-enabled", "yes", "--cluster-node-timeout", timeout)
+
+
+def _is_well(node: Server) -> bool:
+    replication = node.command("INFO", "replication")
+    return b"cluster_state:ok" in node.command("CLUSTER", "INFO") and b"master_link_status:down" not in replication
+
+
+def _until(condition: Callable[[], bool], problem: str) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, problem
+        time.sleep(0.01)

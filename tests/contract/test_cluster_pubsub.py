@@ -1,0 +1,193 @@
+"""What only a cluster shows of the pub/sub ports: a message goes from any node to all, unless one is cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.crc import key_slot
+
+from adapters.redis.any_node import AnyNode, ProbeCommands
+from adapters.redis.cluster_commands import ClusterCommands
+from adapters.redis.commands import Commands
+from adapters.redis.connecting import Connector
+from adapters.redis.publisher import ClusterPublisher, RedisPublisher, ShardPublisher
+from adapters.redis.pubsub_probe import PubSubProbe
+from adapters.redis.pubsub_subscriber import PubSubSubscriber
+from application.events import Event
+from application.ports import MessageSubscriber, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+from tests.clusters import RedisCluster
+from tests.servers import Server, available_kinds
+from tests.service import Publisher
+
+SOON = 10.0  # seconds: for what must happen
+
+
+class Unheard:
+    """An observer for tests that have nothing to observe."""
+
+    def notice(self, event: Event) -> None:
+        pass
+
+
+class Reader:
+    """A subscriber on a cluster, with probes."""
+
+    def __init__(self, cluster: RedisCluster, *channels: str, userinfo: str = "") -> None:
+        self._cluster = cluster
+        topology = cluster.topology(timeout=SOON, userinfo=userinfo)
+        self._node = AnyNode(topology)
+        probe = PubSubProbe(ProbeCommands(topology, self._node, timeout=SOON), "test", timeout=0.5, observer=Unheard())
+        self.subscriber = PubSubSubscriber(
+            self._node, channels, probe=probe, max_backlog_bytes=1 << 20, timeout=SOON, observer=Unheard()
+        )
+
+    @property
+    def at(self) -> Server:
+        """The node that it is subscribed on."""
+        assert self._node.at is not None
+        return next(node for node in self._cluster.nodes if node.port == self._node.at[1])
+
+
+@pytest.fixture(params=available_kinds())
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """Three masters that the test may break."""
+    with RedisCluster(request.param, tmp_path_factory.mktemp("own")) as running:
+        yield running
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[AsyncExitStack]:
+    """What is closed at the end of the test."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def subscribed(opened: AsyncExitStack, cluster: RedisCluster, *channels: str) -> Reader:
+    reader = Reader(cluster, *channels)
+    opened.push_async_callback(reader.subscriber.close)
+    await reader.subscriber.subscribe()
+    return reader
+
+
+async def receive(subscriber: MessageSubscriber, count: int) -> list[tuple[bytes, bytes]]:
+    """Payloads and channels of the next messages, at least so many."""
+    received: list[tuple[bytes, bytes]] = []
+    async with asyncio.timeout(SOON):
+        while len(received) < count:
+            received += [(payload, channel) for payload, channel, _ in await subscriber.receive()]
+    return received
+
+
+async def test_what_is_published_on_any_node_arrives(cluster: RedisCluster, opened: AsyncExitStack) -> None:
+    reader = await subscribed(opened, cluster, "update", "pat:*")
+    for number, node in enumerate(cluster.nodes):
+        node.command("PUBLISH", "update", number)
+        node.command("PUBLISH", "pat:a", number)
+    received = await receive(reader.subscriber, 6)
+    assert sorted(received) == sorted(
+        (b"%d" % number, channel) for number in range(3) for channel in (b"update", b"pat:a")
+    )
+
+
+async def test_a_node_that_dies_is_a_loss_and_another_one_takes_its_place(
+    own: RedisCluster, opened: AsyncExitStack
+) -> None:
+    reader = await subscribed(opened, own, "update")
+    dead = reader.at
+    dead.kill()
+    with pytest.raises(SubscriptionLost):
+        await reader.subscriber.receive()
+    await reader.subscriber.subscribe()
+    assert reader.at is not dead
+    next(node for node in own.nodes if node not in (dead, reader.at)).command("PUBLISH", "update", "1")
+    assert await receive(reader.subscriber, 1) == [(b"1", b"update")]
+
+
+async def test_probes_come_back(cluster: RedisCluster, opened: AsyncExitStack) -> None:
+    reader = await subscribed(opened, cluster, "update")
+    receiving = asyncio.create_task(receive(reader.subscriber, 1))
+    for _ in range(3):
+        assert await reader.subscriber.probe() >= 0
+    cluster.nodes[0].command("PUBLISH", "update", "1")
+    assert await receiving == [(b"1", b"update")]
+
+
+async def test_a_node_that_the_others_have_lost_is_left(own: RedisCluster, opened: AsyncExitStack) -> None:
+    reader = await subscribed(opened, own, "update")
+    lost = reader.at
+    receiving = asyncio.create_task(reader.subscriber.receive())
+    await reader.subscriber.probe()
+    lost.command("CLUSTER", "RESET")
+    assert lost.command("PUBLISH", "update", "only here") == 1
+    assert [payload for payload, _, _ in await receiving] == [b"only here"]
+    receiving = asyncio.create_task(reader.subscriber.receive())
+    with pytest.raises(SubscriptionLost, match="no probe came back"):
+        await reader.subscriber.probe()
+    with pytest.raises(SubscriptionLost):
+        await receiving
+    await reader.subscriber.subscribe()
+    assert reader.at is not lost
+
+
+async def test_where_no_node_is_there_subscribing_is_a_loss(own: RedisCluster, opened: AsyncExitStack) -> None:
+    reader = Reader(own, "update")
+    opened.push_async_callback(reader.subscriber.close)
+    for node in own.nodes:
+        node.kill()
+    with pytest.raises(SubscriptionLost):
+        await reader.subscriber.subscribe()
+
+
+async def test_a_login_that_is_turned_down_is_a_refusal(cluster: RedisCluster) -> None:
+    reader = Reader(cluster, "update", userinfo="nobody:not-right@")
+    with pytest.raises(SubscriptionRefused) as error:
+        await reader.subscriber.subscribe()
+    assert "not-right" not in str(error.value)
+
+
+class TestPublishing:
+    """The publisher counts subscribers on all nodes."""
+
+    async def test_receivers_are_counted_wherever_they_are(self, cluster: RedisCluster, opened: AsyncExitStack) -> None:
+        publisher = ClusterPublisher(cluster.topology(timeout=SOON), timeout=SOON)
+        opened.push_async_callback(publisher.close)
+        assert await publisher.publish("update", b"{}") == 0
+        readers = [await subscribed(opened, cluster, "update") for _ in range(4)]
+        assert await publisher.publish("update", b"{}") == 4
+        for reader in readers:
+            assert await receive(reader.subscriber, 1) == [(b"{}", b"update")]
+
+    async def test_a_node_that_dies_is_told_and_the_next_message_goes_by_another(
+        self, own: RedisCluster, opened: AsyncExitStack
+    ) -> None:
+        publisher = ClusterPublisher(own.topology(timeout=SOON), timeout=SOON)
+        opened.push_async_callback(publisher.close)
+        await publisher.publish("update", b"{}")
+        at = publisher._node.at
+        assert at is not None
+        next(node for node in own.nodes if node.port == at[1]).kill()
+        with pytest.raises(StoreUnavailable):
+            await publisher.publish("update", b"{}")
+        assert await publisher.publish("update", b"{}") == 0
+
+    async def test_a_shard_channel_is_published_on_where_it_is(self, own: RedisCluster, opened: AsyncExitStack) -> None:
+        publisher = ShardPublisher(ClusterCommands(own.topology(timeout=SOON), timeout=SOON))
+        opened.push_async_callback(publisher.close)
+        channel = own.key_on(own.masters[0], "channel")
+        for node in own.masters[:2]:
+            if own.owner(channel) is not node:
+                own.moves(key_slot(channel.encode()), node)
+            with Publisher(node.port) as reader:
+                assert reader.call("SSUBSCRIBE", channel)[0] == b"ssubscribe"
+                assert await publisher.publish(channel, b"\x00{}") == 1
+                assert reader.reply() == [b"smessage", channel.encode(), b"\x00{}"]
+
+
+async def test_a_shard_channel_of_a_single_server_is_published_on(server: Server) -> None:
+    publisher = RedisPublisher(Commands(Connector(server.url, timeout=SOON), timeout=SOON), "SPUBLISH")
+    with Publisher(server.port) as reader:
+        assert reader.call("SSUBSCRIBE", "update")[0] == b"ssubscribe"
+        assert await publisher.publish("update", b"{}") == 1
+        assert reader.reply() == [b"smessage", b"update", b"{}"]
+    await publisher.close()
