@@ -40,10 +40,10 @@ $(BIN)/python:
 
 $(RUN_READY): requirements.txt | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
 $(DEV_READY): requirements-dev.txt | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@ $(RUN_READY)
