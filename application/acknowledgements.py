@@ -33,7 +33,7 @@ class Acknowledgements:
         self.outstanding = 0
         self._waiting: deque[Entry] = deque()
         self._room = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
         self.outbox = Outbox(
             waiting=self._waiting,
             write=self.write,
@@ -65,13 +65,13 @@ class Acknowledgements:
 
     async def room(self) -> None:
         """Wait until more may be taken."""
-        while self.outstanding > self._max_outstanding and not self._stopping:
+        while self.outstanding > self._max_outstanding and not self.stopping:
             self._room.clear()
             await self._room.wait()
 
     def stop(self) -> None:
         """Nothing new will be taken: whoever waits for room may go on."""
-        self._stopping = True
+        self.stopping = True
         self._room.set()
 
     async def write(self) -> None:

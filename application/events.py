@@ -8,7 +8,7 @@ from domain.errors import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """Every channel is confirmed. `gap`: seconds in which messages may have been missed (None: the first time)."""
+    """Every channel is confirmed. `gap`: seconds in which messages may have been missed; None: none can have been."""
 
     gap: float | None
 

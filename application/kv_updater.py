@@ -97,7 +97,7 @@ class KVUpdater:
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
-                await self._acknowledgements.room()
+                await self._let_the_stream_wait()
             self._ended.set()
             self._changed.set()
             await asyncio.gather(*committing)
@@ -122,7 +122,16 @@ class KVUpdater:
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
         self._acknowledgements.stop()
+        self._changed.set()
         await self._subscription.stop()
+
+    async def _let_the_stream_wait(self) -> None:
+        """While much is unsettled: entries that are not read are not lost, and cost nothing here."""
+        acknowledgements = self._acknowledgements
+        await acknowledgements.room()
+        while acknowledgements.outstanding and self._pending.crowded and not acknowledgements.stopping:
+            self._changed.clear()
+            await self._changed.wait()
 
     def receive(self, deliveries: Sequence[Delivery]) -> None:
         """Accept or reject each, and conflate what is accepted."""

@@ -47,6 +47,11 @@ class PendingUpdates:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of the room, for types or for bytes, is taken."""
+        return 2 * len(self._pending) > self._max_keys or 2 * self._room < self._max_bytes
+
     def offer(self, message: UpdateMessage, now: datetime) -> Rejection | None:
         """Keep the message, or the pending one if that is newer; or why there is no room for it."""
         messages = self._pending.messages

@@ -39,8 +39,13 @@ class MessageSubscriber(Protocol):
     """One subscription to the configured channels. Used by one task at a time, but for `probe` and `unsubscribe`."""
 
     @property
+    def durable(self) -> bool:
+        """Whether what is published while nothing is subscribed comes later, so that to subscribe anew is no gap."""
+        ...
+
+    @property
     def backlog_bytes(self) -> int:
-        """Received, and not yet returned by `receive`: 0 means that the next call will probably wait."""
+        """What is known to wait until `receive` returns it: 0 means that the next call will probably wait."""
         ...
 
     async def subscribe(self) -> None:
@@ -119,10 +124,10 @@ class KeyValueStore(Protocol):
 
 
 class MessagePublisher(Protocol):
-    """The publishers' side of a channel."""
+    """The publishers' side of a channel, or of a stream."""
 
     async def publish(self, channel: str | bytes, payload: bytes) -> int:
-        """How many subscribers it was delivered to. Raises StoreUnavailable."""
+        """How many subscribers it was delivered to; 1 where it is kept for them. Raises StoreUnavailable."""
         ...
 
     async def close(self) -> None:

@@ -152,10 +152,11 @@ class Subscription:
         self._set_confirmed(now=True)
         if not self._probe_interval:
             self._readiness.holds(SUBSCRIPTION)
-        if complete_until is None:
+        if complete_until is not None:
+            self._tally.reconnects += 1
+        if complete_until is None or self._subscriber.durable:
             self._observer.notice(Subscribed(gap=None))
             return
-        self._tally.reconnects += 1
         self._tally.gaps += 1
         self._tally.gap_seconds += now - complete_until
         self._observer.notice(Subscribed(gap=now - complete_until))

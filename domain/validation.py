@@ -28,11 +28,13 @@ _OPENS_TIME = b'"-0123456789n'
 
 @dataclass(frozen=True, slots=True)
 class ValidationRules:
-    """`allowed_types` are globs (none: all); `reserved_types` would be stored where the service keeps its own."""
+    """`allowed_types` are globs (none: all); `reserved_types`, and those that begin with one of `reserved_prefixes`,
+    would be stored where the service keeps its own."""
 
     max_message_bytes: int = 1024 * 1024
     allowed_types: Sequence[str] = ()
     reserved_types: Collection[str] = ()
+    reserved_prefixes: Sequence[str] = ()
     strict_timestamps: bool = False
     expire_at_valid: bool = False
     expiry_grace: timedelta = timedelta()
@@ -71,7 +73,8 @@ class Validator:
             else None
         )
         self._reserved = frozenset(rules.reserved_types)
-        self._forbids = bool(rules.allowed_types or rules.reserved_types)
+        self._reserved_prefixes = tuple(rules.reserved_prefixes)
+        self._forbids = bool(rules.allowed_types or rules.reserved_types or rules.reserved_prefixes)
         self._checks_times = rules.strict_timestamps or rules.expire_at_valid
 
     def accept(self, payload: bytes, channel: bytes) -> UpdateMessage | Rejection:
@@ -103,7 +106,9 @@ class Validator:
         return self._check_times(message, members) if self._checks_times else message
 
     def _is_forbidden(self, type_: str) -> bool:
-        return type_ in self._reserved or (self._allowed is not None and not self._allowed.match(type_))
+        if type_ in self._reserved or type_.startswith(self._reserved_prefixes):
+            return True
+        return self._allowed is not None and not self._allowed.match(type_)
 
     def _check_times(self, message: UpdateMessage, members: _Members) -> UpdateMessage | Rejection:
         valid_instant = self._instant_of(members.valid)

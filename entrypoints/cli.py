@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument(
         "--valid-for", metavar="TIME", type=_seconds, default=300.0, help="valid until now + TIME (default 5m)"
     )
+    publish.add_argument("--stream", action="store_true", help="add it to a stream: the same as --transport stream")
     publish.add_argument("--every", metavar="TIME", type=_seconds, help="again and again, at this interval")
 
     get = add("get", _get, "print stored records; exit code 1 if one is missing")
@@ -136,7 +137,8 @@ def _publish(given: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import publish
 
     source = {"values": given.values, "file": given.file}
-    return asyncio.run(publish(loaded.settings, given.type, **source, valid_for=given.valid_for, every=given.every))
+    settings = loaded.settings.model_copy(update={"transport": "stream"}) if given.stream else loaded.settings
+    return asyncio.run(publish(settings, given.type, **source, valid_for=given.valid_for, every=given.every))
 
 
 def _get(given: argparse.Namespace, loaded: Loaded) -> int:

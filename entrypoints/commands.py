@@ -31,6 +31,8 @@ async def publish(
 ) -> int:
     """Publish on the first channel that is no pattern, and say how many received it; 1 if nobody did.
 
+    To a stream it is added, whoever reads it.
+
     `values` is JSON text; without it it is read from `file` (`-`: standard input).
     """
     container = container_with_a_server(settings)
@@ -52,7 +54,8 @@ async def publish(
                 if isinstance(verdict, Rejection):
                     raise SettingsError(f"an updater would reject this message: {verdict.reason}: {verdict.detail}")
                 receivers = await publisher.publish(channel, payload)
-                print(f"{type_}: received by {receivers} on {channel}", flush=True)
+                kept = settings.transport == "stream"
+                print(f"{type_}: {'added to' if kept else f'received by {receivers} on'} {channel}", flush=True)
                 exit_code = 0 if receivers else 1
                 if every is None:
                     return exit_code

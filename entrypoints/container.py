@@ -3,9 +3,10 @@
 import random
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
+from socket import gethostname
 from typing import ClassVar
 
 from dependency_injector import containers, providers
@@ -23,10 +24,12 @@ from adapters.redis.cluster import Cluster
 from adapters.redis.cluster_commands import ClusterCommands, SlotCommands
 from adapters.redis.cluster_store import RedisClusterStore
 from adapters.redis.commands import Commands
-from adapters.redis.commit_script import CommitScript
+from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
+from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.dead_letters import RedisDeadLetters
-from adapters.redis.publisher import ClusterPublisher, RedisPublisher, ShardPublisher
+from adapters.redis.hash_slots import in_slot
+from adapters.redis.publisher import ClusterPublisher, RedisPublisher, SlotPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from adapters.redis.sentinel import Sentinels
@@ -34,6 +37,8 @@ from adapters.redis.shard_subscriber import ShardSubscriber
 from adapters.redis.sharded_subscriber import ShardedSubscriber
 from adapters.redis.shards import ClusterShards, OneShard, Shard
 from adapters.redis.store import RedisStore
+from adapters.redis.stream_reader import StreamReader
+from adapters.redis.stream_subscriber import StreamSubscriber
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.committer import Committer
@@ -59,6 +64,15 @@ from entrypoints.settings import Settings
 # Seconds until a connection, a reply or a confirmation counts as lost.
 _TIMEOUT = 5.0
 _KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
+# Stream entries in one read, and taken and not yet settled, at most.
+_ENTRIES_AT_ONCE = 1000
+_MAX_OUTSTANDING = 100_000
+_TRANSPORTS = {
+    ("sharded_pubsub", "redis"): "shard",
+    ("sharded_pubsub", "cluster"): "shards",
+    ("stream", "redis"): "stream",
+    ("stream", "cluster"): "streams",
+}
 
 
 def _backend(settings: Settings) -> str:
@@ -66,8 +80,7 @@ def _backend(settings: Settings) -> str:
 
 
 def _channel_backend(settings: Settings) -> str:
-    sharded = {"redis": "shard", "cluster": "shards"} if settings.transport == "sharded_pubsub" else {}
-    return sharded.get(_backend(settings), _backend(settings))
+    return _TRANSPORTS.get((settings.transport, _backend(settings)), _backend(settings))
 
 
 def _store_backend(settings: Settings) -> str:
@@ -144,17 +157,56 @@ def _open_shard(settings: Settings, probe_name: str, observer: Observer) -> Call
     return open_shard
 
 
+def _stream_readers(
+    settings: Settings, connector: Connector | None, cluster: Cluster, observer: Observer
+) -> list[StreamReader]:
+    def open_commands(stream: str) -> Commands | SlotCommands:
+        if connector is not None:
+            return Commands(connector, timeout=_TIMEOUT)
+        return SlotCommands(ClusterCommands(cluster, timeout=_TIMEOUT), stream)
+
+    name = settings.consumer_name or f"{gethostname()}-{secrets.token_hex(4)}"
+    # All of a read is held at once, and then pending.
+    room = min(settings.max_backlog_bytes, settings.max_pending_bytes // 2) // settings.max_message_bytes
+    count = max(1, min(_ENTRIES_AT_ONCE, room, settings.max_pending_keys // 4))
+
+    def stream_reader(stream: str) -> StreamReader:
+        connections = {"reading": open_commands(stream), "asking": open_commands(stream)}
+        group = ConsumerGroup(**connections, stream=stream, group=settings.consumer_group, consumer=name.encode())
+        return StreamReader(group, count=count, claim_after=settings.claim_after, observer=observer)
+
+    return [stream_reader(stream) for stream in dict.fromkeys(settings.channel)]
+
+
+def _stream_keys(settings: Settings) -> StreamKeys | None:
+    if settings.transport != "stream" or _backend(settings) == "memory":
+        return None
+    # Records and streams change together only where one server has both.
+    together = _backend(settings) == "redis" and settings.store_url in (None, settings.redis_url)
+    streams = tuple(dict.fromkeys(settings.channel)) if together else ()
+    return StreamKeys(settings.consumer_group, settings.entry_ids_key, streams)
+
+
 def _rules(settings: Settings) -> ValidationRules:
-    prefix, letters = settings.key_prefix, settings.dead_letter_stream
-    own_keys = [key.removeprefix(prefix) for key in (letters,) if key and key.startswith(prefix)]
+    keys = [settings.dead_letter_stream] if settings.dead_letter_stream else []
+    tagged = []
+    if settings.transport == "stream":
+        keys += [settings.entry_ids_key, *settings.channel]
+        tagged = [in_slot(settings.entry_ids_key, 0).partition("{")[0]]
     return ValidationRules(
         max_message_bytes=settings.max_message_bytes,
         allowed_types=settings.allowed_types,
-        reserved_types=own_keys,
+        reserved_types=_types_of(settings, keys),
+        reserved_prefixes=_types_of(settings, tagged),
         strict_timestamps=settings.strict_timestamps,
         expire_at_valid=settings.expire_at_valid,
         expiry_grace=timedelta(seconds=settings.expiry_grace),
     )
+
+
+def _types_of(settings: Settings, keys: Iterable[str]) -> list[str]:
+    prefix = settings.key_prefix
+    return [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
 
 
 def _max_record_bytes(settings: Settings) -> int:
@@ -211,6 +263,7 @@ class Container(containers.DeclarativeContainer):
     channel_commands = providers.Factory(Commands, channel_connector, timeout=_TIMEOUT)
     commands = providers.Factory(Commands, store_connector, timeout=_TIMEOUT)
     cluster_commands = providers.Factory(ClusterCommands, store_cluster, timeout=_TIMEOUT)
+    channel_cluster_commands = providers.Factory(ClusterCommands, channel_cluster, timeout=_TIMEOUT)
 
     probe_name = providers.Callable(secrets.token_hex, 8)
     probe = providers.Selector(
@@ -240,6 +293,11 @@ class Container(containers.DeclarativeContainer):
         "open_shard": providers.Callable(_open_shard, settings, probe_name, observer),
         "observer": observer,
     }
+    _stream_subscriber = providers.Singleton(
+        StreamSubscriber,
+        providers.Callable(_stream_readers, settings, channel_connector, channel_cluster, observer),
+        probe_timeout=_given.probe_timeout,
+    )
     subscriber = providers.Selector(
         channel_backend,
         memory=providers.Singleton(LinesSubscriber, providers.Callable(lambda: sys.stdin.buffer), _given.channel[0]),
@@ -247,12 +305,15 @@ class Container(containers.DeclarativeContainer):
         cluster=providers.Singleton(PubSubSubscriber, channel_node, **_reading),
         shard=providers.Singleton(ShardedSubscriber, providers.Singleton(OneShard, channel_connector), **_sharding),
         shards=providers.Singleton(ShardedSubscriber, providers.Singleton(ClusterShards, channel_cluster), **_sharding),
+        stream=_stream_subscriber,
+        streams=_stream_subscriber,
     )
     commit_script = providers.Singleton(
         CommitScript,
         key_prefix=_given.key_prefix,
         persisted_channel=_given.persisted_channel,
         max_record_bytes=providers.Callable(_max_record_bytes, settings),
+        streams=providers.Callable(_stream_keys, settings),
     )
     store = providers.Selector(
         store_backend,
@@ -266,9 +327,9 @@ class Container(containers.DeclarativeContainer):
         redis=providers.Singleton(RedisPublisher, channel_commands),
         cluster=providers.Singleton(ClusterPublisher, channel_cluster, timeout=_TIMEOUT),
         shard=providers.Singleton(RedisPublisher, channel_commands, "SPUBLISH"),
-        shards=providers.Singleton(
-            ShardPublisher, providers.Factory(ClusterCommands, channel_cluster, timeout=_TIMEOUT)
-        ),
+        shards=providers.Singleton(SlotPublisher, channel_cluster_commands, "SPUBLISH"),
+        stream=providers.Singleton(RedisPublisher, channel_commands, "XADD"),
+        streams=providers.Singleton(SlotPublisher, channel_cluster_commands, "XADD"),
     )
     dead_letters = providers.Selector(
         store_backend,
@@ -290,7 +351,7 @@ class Container(containers.DeclarativeContainer):
         backoff=backoff,
         clock=clock,
         observer=observer,
-        max_outstanding=_given.max_pending_keys,
+        max_outstanding=_MAX_OUTSTANDING,
     )
     dead_letter_queue = providers.Selector(
         providers.Callable(lambda settings: "on" if settings.dead_letter_stream else "off", settings),

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from entrypoints.redis_urls import RedisUrl, StoreUrl
 from entrypoints.settings_sources import PREFIX, SettingsError
 from entrypoints.settings_values import (
+    MAX_SECONDS,
     Bytes,
     Count,
     Seconds,
@@ -39,10 +40,18 @@ class Settings(BaseSettings):
     """URL of the Redis that messages come from."""
     store_url: StoreUrl | None = None
     """URL of the Redis that keeps the records, if it is another one."""
-    transport: Literal["pubsub", "sharded_pubsub"] = "pubsub"
-    """How messages arrive: pubsub or sharded_pubsub."""
+    transport: Literal["pubsub", "sharded_pubsub", "stream"] = "pubsub"
+    """How messages arrive: pubsub, sharded_pubsub or stream."""
     channel: Annotated[Texts, Field(min_length=1)] = ("update",)
-    """Channels to read, with commas between; one with *, ? or [ is a pattern."""
+    """Channels or streams to read, with commas between; of pubsub one with *, ? or [ is a pattern."""
+    consumer_group: Text = "kv-updater"
+    """Consumer group in which streams are read; all updaters of the same records are in one."""
+    consumer_name: Text | None = None
+    """Name in the consumer group, of this process alone; without it one is made of the host's name."""
+    claim_after: Annotated[Seconds, Field(ge=0.1)] = 30.0
+    """Seconds of silence after which another consumer is dead, and its unsettled entries are claimed."""
+    entry_ids_key: Text = "kv-updater:entry-ids"
+    """Hash that keeps for each record the id of its stream entry, which decides ties."""
     # An alias, as BaseModel has a method of this name.
     validate_commits: bool = Field(default=False, alias="validate")
     """Read records back after the commit and compare."""
@@ -106,10 +115,18 @@ class Settings(BaseSettings):
 
     @field_validator("channel")
     @classmethod
-    def _no_patterns_of_shard_channels(cls, channel: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("transport") == "sharded_pubsub" and any(set("*?[") & set(entry) for entry in channel):
-            raise ValueError("must not be a pattern where transport is sharded_pubsub")
+    def _no_patterns_but_of_pubsub(cls, channel: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        transport = info.data.get("transport")
+        if transport in ("sharded_pubsub", "stream") and any(set("*?[") & set(entry) for entry in channel):
+            raise ValueError(f"must not be a pattern where transport is {transport}")
         return channel
+
+    @field_validator("probe_interval")
+    @classmethod
+    def _tells_that_it_lives(cls, interval: float, info: ValidationInfo) -> float:
+        if info.data.get("transport") == "stream" and 2 * interval > info.data.get("claim_after", MAX_SECONDS):
+            raise ValueError("must be less than half of claim_after, for it shows that this consumer is alive")
+        return interval
 
     @field_validator("persisted_channel")
     @classmethod

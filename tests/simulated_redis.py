@@ -110,6 +110,7 @@ class Client:
     """
 
     acknowledges = True
+    durable = True
 
     def __init__(self, redis: SimulatedRedis, name: str) -> None:
         self._redis = redis

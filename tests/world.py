@@ -173,6 +173,8 @@ class ScriptedSubscriber:
     which passes `unsubscribing_takes` turns of the loop. `stuck_bytes` never become a message.
     """
 
+    durable = False
+
     def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
         self.receiving = list(receiving)
         self.subscribing: list[Exception | asyncio.Event] = []

@@ -18,6 +18,8 @@ class LinesSubscriber:
     A line's channel is `channel`; empty lines are skipped.
     """
 
+    durable = False
+
     def __init__(self, stream: BinaryIO, channel: str) -> None:
         self._stream = stream
         self._channel = channel.encode()

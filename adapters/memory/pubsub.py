@@ -27,6 +27,8 @@ class MemoryChannels:
 class MemorySubscriber:
     """Subscribes to `channels`; an entry with `*`, `?` or `[` is a pattern."""
 
+    durable = False
+
     def __init__(self, server: MemoryChannels, channels: Sequence[str]) -> None:
         self._server = server
         # A server takes an entry twice for one, and says [^...] where fnmatch says [!...].

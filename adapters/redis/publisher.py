@@ -1,22 +1,23 @@
-"""The MessagePublisher port on Redis pub/sub."""
+"""The MessagePublisher port on Redis pub/sub and streams."""
+
+from typing import Any
 
 from adapters.redis.any_node import AnyNode
 from adapters.redis.cluster import Cluster
 from adapters.redis.cluster_commands import ClusterCommands, SlotCommands
-from adapters.redis.commands import Commands
+from adapters.redis.commands import Argument, Commands
 from application.ports import StoreUnavailable
 
 
 class RedisPublisher:
-    """`command`: PUBLISH, or SPUBLISH for shard channels."""
+    """`verb`: PUBLISH, SPUBLISH for shard channels, or XADD for streams: there the payload is the field `message`."""
 
-    def __init__(self, commands: Commands, command: str = "PUBLISH") -> None:
+    def __init__(self, commands: Commands, verb: str = "PUBLISH") -> None:
         self._commands = commands
-        self._command = command
+        self._verb = verb
 
     async def publish(self, channel: str | bytes, payload: bytes) -> int:
-        receivers: int = await self._commands.call(self._command, channel, payload)
-        return receivers
+        return _receivers(await self._commands.call(*_command(self._verb, channel, payload)))
 
     async def close(self) -> None:
         await self._commands.close()
@@ -43,15 +44,24 @@ class ClusterPublisher:
         await self._everywhere.close()
 
 
-class ShardPublisher:
-    """SPUBLISH on the master that serves the channel. A subscriber counts only where it is on that node."""
+class SlotPublisher:
+    """SPUBLISH or XADD on the master that serves the channel or stream. A subscriber counts only where it is there."""
 
-    def __init__(self, commands: ClusterCommands) -> None:
+    def __init__(self, commands: ClusterCommands, verb: str) -> None:
         self._commands = commands
+        self._verb = verb
 
     async def publish(self, channel: str | bytes, payload: bytes) -> int:
-        receivers: int = await SlotCommands(self._commands, channel).call("SPUBLISH", channel, payload)
-        return receivers
+        command = _command(self._verb, channel, payload)
+        return _receivers(await SlotCommands(self._commands, channel).call(*command))
 
     async def close(self) -> None:
         await self._commands.close()
+
+
+def _command(verb: str, channel: str | bytes, payload: bytes) -> tuple[Argument, ...]:
+    return (verb, channel, "*", "message", payload) if verb == "XADD" else (verb, channel, payload)
+
+
+def _receivers(reply: Any) -> int:
+    return reply if isinstance(reply, int) else 1  # the id of an entry

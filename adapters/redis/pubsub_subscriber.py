@@ -27,6 +27,8 @@ class PubSubSubscriber:
     None where the account may not publish.
     """
 
+    durable = False
+
     def __init__(
         self,
         connector: Connects,

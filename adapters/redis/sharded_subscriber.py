@@ -23,6 +23,8 @@ class ShardedSubscriber:
     again the subscription is lost once more, to be confirmed as a whole.
     """
 
+    durable = False
+
     def __init__(
         self,
         shards: Shards,

@@ -1,0 +1,116 @@
+"""The MessageSubscriber port on Redis streams: each is read as one consumer of a consumer group."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from adapters.redis.stream_reader import StreamReader
+from application.commit_batch import Entry
+from application.ports import Delivery, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+
+
+class StreamSubscriber:
+    """Reads ahead by one batch of each stream; `probe_timeout` in seconds.
+
+    Where one stream is lost, all are subscribed anew: nothing is missed meanwhile.
+    """
+
+    durable = True
+
+    def __init__(self, readers: Sequence[StreamReader], *, probe_timeout: float) -> None:
+        self._readers = {reader.group.stream: reader for reader in readers}
+        self._probe_timeout = probe_timeout
+        self._subscription = 0
+        self._ending = False
+        self._lost: BaseException | None = None
+        # Whoever has waited longest for its turn comes first.
+        self._reading: dict[StreamReader, asyncio.Task[list[Delivery]]] = {}
+
+    @property
+    def backlog_bytes(self) -> int:
+        return sum(reader.more_bytes for reader in self._readers.values())
+
+    async def subscribe(self) -> None:
+        await self._stop_reading()
+        self._ending, self._lost = False, None
+        self._subscription += 1
+        try:
+            for reader in self._readers.values():
+                await reader.open(self._subscription)
+        except StoreUnavailable as error:
+            raise _as_subscription(error) from None
+
+    async def receive(self) -> Sequence[Delivery]:
+        while True:
+            self._read_on()
+            if not self._reading:
+                if self._lost is not None:
+                    raise self._lost
+                return ()
+            done, _ = await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
+            reader = next((reader for reader, task in self._reading.items() if _has_come(task)), None)
+            if reader is None:
+                raise self._lost or _as_subscription(done.pop().exception())
+            deliveries = self._reading.pop(reader).result()
+            self._read_on()
+            if deliveries:
+                return deliveries
+
+    async def probe(self) -> float:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(self._probe_timeout):
+                await asyncio.gather(*(reader.group.prove() for reader in self._readers.values()))
+        except (StoreUnavailable, TimeoutError) as error:
+            told = StoreUnavailable("timeout", f"no answer within {self._probe_timeout:g} s")
+            self._lost = _as_subscription(told if isinstance(error, TimeoutError) else error)
+            for reader in self._readers.values():
+                await reader.group.stop_reading()
+            raise self._lost from None
+        return loop.time() - started
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        ids: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for entry in entries:
+            if entry.subscription == self._subscription:
+                ids[entry.stream].append(entry.id)
+        for stream, settled in ids.items():
+            await self._readers[stream].group.acknowledge(settled)
+
+    async def unsubscribe(self) -> None:
+        # The reads that wait come to their end soon: broken off, what they bring would be left for others to claim.
+        self._ending = True
+
+    async def close(self) -> None:
+        await self._stop_reading()
+        for reader in self._readers.values():
+            if self._subscription:
+                await reader.leave()
+            await reader.group.close()
+
+    def _read_on(self) -> None:
+        for reader in self._readers.values():
+            if not (self._ending or self._lost or reader in self._reading):
+                self._reading[reader] = asyncio.create_task(reader.next(), name="read a stream")
+
+    async def _stop_reading(self) -> None:
+        reading, self._reading = self._reading, {}
+        for task in reading.values():
+            task.cancel()
+        await asyncio.gather(*reading.values(), return_exceptions=True)
+        for reader in reading:
+            # What its read would bring must not be taken for the answer to the next one.
+            await reader.group.stop_reading()
+
+
+def _has_come(task: asyncio.Task[list[Delivery]]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _as_subscription(error: BaseException | None) -> BaseException:
+    if not isinstance(error, StoreUnavailable):
+        return error or AssertionError("nothing has failed")
+    # A key of another type stays one until somebody deletes it.
+    refused = isinstance(error, StoreRefused) or error.kind == "wrongtype"
+    return (SubscriptionRefused if refused else SubscriptionLost)(str(error))
