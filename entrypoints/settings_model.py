@@ -9,7 +9,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from entrypoints.redis_urls import RedisUrl, StoreUrl
 from entrypoints.settings_sources import PREFIX, SettingsError
 from entrypoints.settings_values import (
-    MAX_SECONDS,
     Bytes,
     Count,
     Seconds,
@@ -120,13 +119,6 @@ class Settings(BaseSettings):
         if transport in ("sharded_pubsub", "stream") and any(set("*?[") & set(entry) for entry in channel):
             raise ValueError(f"must not be a pattern where transport is {transport}")
         return channel
-
-    @field_validator("probe_interval")
-    @classmethod
-    def _tells_that_it_lives(cls, interval: float, info: ValidationInfo) -> float:
-        if info.data.get("transport") == "stream" and 2 * interval > info.data.get("claim_after", MAX_SECONDS):
-            raise ValueError("must be less than half of claim_after, for it shows that this consumer is alive")
-        return interval
 
     @field_validator("persisted_channel")
     @classmethod

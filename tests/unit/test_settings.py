@@ -272,7 +272,7 @@ class TestErrors:
             ("channel", "a,,b", "must not be empty, found ''"),
             ("channel", '["a"', "must be a text or a JSON list of texts, found '[\"a\"'"),
             ("ordering", "oldest", "must be 'newest' or 'arrival', found 'oldest'"),
-            ("transport", "stream", "must be 'pubsub' or 'sharded_pubsub', found 'stream'"),
+            ("transport", "queue", "must be 'pubsub', 'sharded_pubsub' or 'stream', found 'queue'"),
             ("log_level", "loud", "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 'loud'"),
             ("log_level", 5, "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 5"),
             ("key_prefix", 5, "must be a text, found 5"),
@@ -305,12 +305,13 @@ class TestErrors:
         monkeypatch.setenv("KV_UPDATER_VALIDATE", "maybe")
         assert error_of({}, config) == f"validate (environment KV_UPDATER_VALIDATE): {expected}"
 
+    @pytest.mark.parametrize("transport", ["sharded_pubsub", "stream"])
     @pytest.mark.parametrize("pattern", ["up*", "upd?te", "[u]pdate"])
-    def test_shard_channels_have_no_patterns(self, pattern: str) -> None:
-        assert error_of({"transport": "sharded_pubsub", "channel": ["update", pattern]}).startswith(
-            "channel (flag): must not be a pattern where transport is sharded_pubsub"
+    def test_only_pubsub_has_patterns(self, transport: str, pattern: str) -> None:
+        assert error_of({"transport": transport, "channel": ["update", pattern]}).startswith(
+            f"channel (flag): must not be a pattern where transport is {transport}"
         )
-        load_settings({"transport": "sharded_pubsub", "channel": "update,price"})
+        load_settings({"transport": transport, "channel": "update,price"})
 
     @pytest.mark.parametrize("pattern", ["done.*", "done.?", "done.[^b]", "*"])
     def test_the_persisted_channel_may_not_match_a_pattern_that_is_read(self, pattern: str) -> None:
