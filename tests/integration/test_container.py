@@ -10,6 +10,7 @@ from loguru import logger
 from application.kv_updater import KVUpdater
 from entrypoints.container import Container
 from entrypoints.settings import load_settings
+from tests.world import message
 
 BACKENDS = [
     {"redis_url": "memory://"},
@@ -25,12 +26,13 @@ OPTIONS = [
     {},
     {"ordering": "arrival", "validate": True, "log_level": "DEBUG"},
     {"transport": "sharded_pubsub", "probe_interval": 0},
+    {"transport": "stream", "channel": "update,price", "persisted_channel": "done"},
     {"dead_letter_stream": "dead", "key_prefix": "d", "expire_at_valid": True, "allowed_types": "a*"},
 ]
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: " and ".join(backend.values()))
-@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "dead letters"])
+@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "streams", "dead letters"])
 def test_every_provider_can_be_made(
     backend: dict[str, str], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +56,16 @@ def test_the_observer_writes_to_the_log_that_is_set_up_later() -> None:
 
 def test_what_is_the_service_s_own_is_a_reserved_type() -> None:
     flags = {"redis_url": "memory://", "dead_letter_stream": "kv:dead", "key_prefix": "kv:"}
-    container = Container(settings=load_settings(flags).settings)
-    verdict = container.validator().accept(b'{"type":"dead","values":{}}', b"update")
-    assert getattr(verdict, "reason", None) == "forbidden_type"
+    assert forbidden(flags, "dead", "update", "kv:dead", "kv-updater:entry-ids") == ["dead"]
+
+
+def test_with_streams_they_and_the_ids_of_their_entries_are_too() -> None:
+    flags = {"redis_url": "memory://", "transport": "stream", "channel": "update,price"}
+    own = ["update", "price", "kv-updater:entry-ids", "kv-updater:entry-ids:{42}"]
+    assert forbidden(flags, *own, "price:ACME", "price:{ACME}", "dead") == own
+
+
+def forbidden(flags: dict[str, str], *types: str) -> list[str]:
+    validator = Container(settings=load_settings(flags).settings).validator()
+    verdicts = {type_: validator.accept(message(type_), b"update") for type_ in types}
+    return [type_ for type_, verdict in verdicts.items() if getattr(verdict, "reason", None) == "forbidden_type"]

@@ -1,0 +1,125 @@
+"""The composition root: the only place that knows which adapter serves which port."""
+
+from dependency_injector import providers
+
+from application.acknowledgements import Acknowledgements
+from application.committer import Committer
+from application.conflicts import Conflicts
+from application.dead_letter_queue import DeadLetterQueue
+from application.known_records import KnownRecords
+from application.kv_updater import KVUpdater
+from application.pending_updates import PendingUpdates
+from application.read_back import ReadBack
+from application.refusals import Refusals
+from application.store_health import StoreHealth
+from application.subscription import Subscription
+from entrypoints.container.foundations import Foundations
+from entrypoints.container.stores import Stores
+from entrypoints.container.transports import Transports
+
+_KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
+# Stream entries taken and not yet settled, at most.
+_MAX_OUTSTANDING = 100_000
+
+
+class Container(Transports, Stores):
+    """Made with `settings`; to make things opens nothing."""
+
+    acknowledgements = providers.Singleton(
+        Acknowledgements,
+        subscriber=Transports.subscriber,
+        backoff=Foundations.backoff,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        max_outstanding=_MAX_OUTSTANDING,
+    )
+    dead_letter_queue = providers.Selector(
+        providers.Callable(lambda settings: "on" if settings.dead_letter_stream else "off", Foundations.settings),
+        on=providers.Singleton(
+            DeadLetterQueue,
+            dead_letters=Stores.dead_letters,
+            backoff=Foundations.backoff,
+            clock=Foundations.clock,
+            observer=Foundations.observer,
+            tally=Foundations.tally,
+            acknowledgements=acknowledgements,
+            max_letters=Foundations.given.dead_letter_maxlen,
+            max_payload_bytes=Foundations.given.max_message_bytes,
+        ),
+        off=providers.Object(None),
+    )
+    refusals = providers.Singleton(
+        Refusals, Foundations.tally, Foundations.observer, dead_letter_queue, acknowledgements
+    )
+    pending_updates = providers.Singleton(
+        PendingUpdates, Foundations.ordering, Foundations.given.max_pending_keys, Foundations.given.max_pending_bytes
+    )
+    subscription = providers.Singleton(
+        Subscription,
+        subscriber=Transports.subscriber,
+        backoff=Foundations.backoff,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        readiness=Foundations.readiness,
+        tally=Foundations.tally,
+        probe_interval=Foundations.given.probe_interval,
+    )
+    store_health = providers.Singleton(
+        StoreHealth,
+        store=Stores.store,
+        backoff=Foundations.backoff,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        readiness=Foundations.readiness,
+        tally=Foundations.tally,
+        check_interval=Foundations.given.probe_interval,
+    )
+    known_records = providers.Singleton(KnownRecords, _KNOWN_RECORDS_BYTES)
+    read_back = providers.Selector(
+        providers.Callable(lambda settings: "on" if settings.validate_commits else "off", Foundations.settings),
+        on=providers.Singleton(
+            ReadBack,
+            store=Stores.store,
+            ordering=Foundations.ordering,
+            read_record=Foundations.record_reader,
+            known=known_records,
+            clock=Foundations.clock,
+            observer=Foundations.observer,
+            tally=Foundations.tally,
+        ),
+        off=providers.Object(None),
+    )
+    conflicts = providers.Singleton(
+        Conflicts,
+        ordering=Foundations.ordering,
+        read_record=Foundations.record_reader,
+        known=known_records,
+        tally=Foundations.tally,
+    )
+    committer = providers.Singleton(
+        Committer,
+        store=Stores.store,
+        ordering=Foundations.ordering,
+        known=known_records,
+        conflicts=conflicts,
+        read_back=read_back,
+        refusals=refusals,
+        acknowledgements=acknowledgements,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        tally=Foundations.tally,
+    )
+    updater = providers.Singleton(
+        KVUpdater,
+        subscription=subscription,
+        validator=Foundations.validator,
+        pending_updates=pending_updates,
+        committer=committer,
+        refusals=refusals,
+        acknowledgements=acknowledgements,
+        dead_letter_queue=dead_letter_queue,
+        store_health=store_health,
+        clock=Foundations.clock,
+        tally=Foundations.tally,
+        max_batch=Foundations.given.max_batch,
+    )
