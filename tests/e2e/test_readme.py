@@ -309,7 +309,7 @@ def test_what_it_names_is_there() -> None:
         assert (_ROOT / link).is_file()
     notes = (_ROOT / "docs" / "design.md").read_text("utf-8")
     for path in re.findall(r"`((?:domain|application|adapters|entrypoints)/[\w./]+)`", notes):
-        assert (_ROOT / path).is_file(), path
+        assert (_ROOT / path).exists(), path
     extras = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert set(re.findall(r'pip install "\.\[(\w+)\]"', _README)) <= set(extras)
     makefile = (_ROOT / "Makefile").read_text("utf-8")
