@@ -25,7 +25,10 @@ _NO_SERVER_OF_THE_USER = {
 
 
 def mask_url(url: str) -> str:
-    """The URL with `***` for its password and its options but `db`; of a malformed one at most the scheme."""
+    """The URL with `***` for its password and its options but `db`; of a malformed one at most the scheme.
+
+    A user without a password is masked too, for it may be a password that lacks the colon before it.
+    """
     try:
         parts = split_url(url, _SCHEMES)
     except ValueError:
@@ -33,9 +36,10 @@ def mask_url(url: str) -> str:
         return f"{scheme}://***" if scheme in _SCHEMES else "***"
     userinfo, at, address = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
+    login = f"{user}:***" if colon else "***"
     # redis-py takes a password from the query too, whatever way its name is escaped.
     options = re.sub(r"(?<!\bdb)=[^&]*", "=***", parts.query)
-    return f"{parts.scheme}://{user}{colon and ':***'}{at}{address}{parts.path}{'?' if options else ''}{options}"
+    return f"{parts.scheme}://{at and login}{at}{address}{parts.path}{'?' if options else ''}{options}"
 
 
 def split_url(url: str, schemes: tuple[str, ...]) -> SplitResult:

@@ -73,6 +73,7 @@ def test_a_wrong_url_is_told_without_any_part_of_it(key: str, url: str, problem:
     [
         ("redis+cluster://one,two:7000/0", "redis+cluster://one,two:7000/0"),
         (f"rediss+cluster://user:{PASSWORD}@[::1],two", "rediss+cluster://user:***@[::1],two"),
+        (f"redis+cluster://{PASSWORD}@one,two", "redis+cluster://***@one,two"),
         (f"redis+cluster://:a@{PASSWORD}@one?password={PASSWORD}", "redis+cluster://:***@one?password=***"),
         (f"redis+cluster://:{PASSWORD}@one/1", "redis+cluster://***"),
     ],

@@ -473,6 +473,7 @@ class TestSecrets:
         [
             ("redis://cache:6379/0", "redis://cache:6379/0"),
             (URL, "redis://user:***@cache:6380/1"),
+            (f"redis://{PASSWORD}@cache/1", "redis://***@cache/1"),
             (f"rediss://:{PASSWORD}@cache?password={PASSWORD}&db=2", "rediss://:***@cache?password=***&db=2"),
             (f"redis://:a@{PASSWORD}@cache", "redis://:***@cache"),
             (f"unix://user:{PASSWORD}@/run/redis.sock?db=2", "unix://user:***@/run/redis.sock?db=2"),
