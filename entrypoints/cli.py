@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from entrypoints.printable import printable
 from entrypoints.settings import Loaded, SettingsError, load_settings, options, parse_seconds
 
 _EXIT_FAILED, _EXIT_USAGE = 1, 2
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(error: BaseException) -> None:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    print(f"kv-updater: {error}", file=sys.stderr)
+    print(f"kv-updater: {printable(str(error))}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from pathlib import Path
 from domain.errors import Rejection
 from entrypoints.container import Container
 from entrypoints.logs import set_up_logs
+from entrypoints.printable import printable
 from entrypoints.runner import opened, run_service
 from entrypoints.settings import Loaded, Settings, SettingsError
 
@@ -78,7 +79,9 @@ async def get(settings: Settings, types: Sequence[str], *, as_json: bool) -> int
         elif as_json and not _is_object(record):
             problem = f"what is stored under {type_} is no record"
         else:
-            print(_line(type_, record) if as_json else record.decode(errors="backslashreplace"))
+            text = _line(type_, record) if as_json else record.decode(errors="backslashreplace")
+            # Into a pipe go the stored bytes; a terminal would obey some of what publishers may write.
+            print(printable(text) if sys.stdout.isatty() else text)
             continue
         exit_code = 1
         print(f"kv-updater: {problem}", file=sys.stderr)

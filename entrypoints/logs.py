@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
 
+from entrypoints.printable import printable
+
 if TYPE_CHECKING:
     from loguru import Logger, Message
 
@@ -31,26 +33,24 @@ def set_up_logs(level: str, form: str, stream: TextIO | None = None) -> "Logger"
 
 def _as_text(record: Any) -> str:
     fields = "".join(f" {name}={_plain(value)}" for name, value in record["extra"].items() if value is not None)
-    line = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS} {record['level'].name:<7} {_escaped(record['message'])}{fields}"
+    line = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS} {record['level'].name:<7} {printable(record['message'])}{fields}"
     return f"{line}\n{_traceback(record)}" if _shows_traceback(record) else line
 
 
 def _plain(value: object) -> str:
     """A field's value: in quotes where it could be taken for more than one field."""
-    text = _escaped(str(value))
+    text = printable(str(value))
     return json.dumps(text, ensure_ascii=False) if set(text) & set(' ="') else text
-
-
-def _escaped(text: str) -> str:
-    # Libraries' messages come unescaped: no line of theirs may look like one of ours.
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _as_json(record: Any) -> str:
     entry = {"time": record["time"].isoformat(), "level": record["level"].name, "message": record["message"]}
+    entry |= record["extra"]
+    # JSON itself leaves some of what a terminal obeys as it is.
+    entry = {name: printable(value) if isinstance(value, str) else value for name, value in entry.items()}
     if _shows_traceback(record):
         entry["traceback"] = _traceback(record)
-    return json.dumps(entry | record["extra"], default=str, ensure_ascii=False)
+    return json.dumps(entry, default=str, ensure_ascii=False)
 
 
 def _shows_traceback(record: Any) -> bool:

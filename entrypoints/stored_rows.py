@@ -9,6 +9,7 @@ import msgspec
 from application.ports import StoreUnavailable
 from domain.instants import InstantReader
 from entrypoints.container import Container
+from entrypoints.printable import printable
 
 _INTERVAL = 0.25
 
@@ -49,8 +50,4 @@ def _row(type_: str, text: bytes | None, instants: InstantReader) -> StoredRow |
         updated, valid = (instants.read(str(member, "utf-8")) for member in (record.updated, record.valid))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return StoredRow(type_, _printable(values), updated, valid)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return StoredRow(type_, printable(values), updated, valid)

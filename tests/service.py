@@ -119,9 +119,16 @@ class Service:
 
 @contextmanager
 def started(
-    *arguments: str, directory: Path, env: Mapping[str, str] | None = None, stdin: IO[bytes] | int = subprocess.DEVNULL
+    *arguments: str,
+    directory: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    terminal: int | None = None,
 ) -> Iterator[Service]:
-    """Run `kv-updater ARGUMENTS` in `directory`; it is killed at the end, and dies with this process."""
+    """Run `kv-updater ARGUMENTS` in `directory`; it is killed at the end, and dies with this process.
+
+    Given a `terminal`, standard output goes there instead of a file.
+    """
     with (
         tempfile.TemporaryFile() as stdout,
         tempfile.TemporaryFile() as stderr,
@@ -130,7 +137,7 @@ def started(
             cwd=directory,
             env=_environment(env or {}),
             stdin=stdin,
-            stdout=stdout,
+            stdout=stdout if terminal is None else terminal,
             stderr=stderr,
             preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 (it only makes system calls)
         ) as process,

@@ -1,6 +1,7 @@
 """The commands beside the service, as people and scripts use them: what they print, and their exit codes."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -155,6 +156,26 @@ class TestGet:
         assert done.returncode == 1
         assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["ours"]
         assert done.stderr == "kv-updater: what is stored under foreign is no record\n"
+
+    @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["plain", "JSON"])
+    def test_a_terminal_obeys_nothing_of_what_is_stored_and_a_pipe_gets_the_bytes(
+        self, server: Server, redis_url: str, tmp_path: Path, flags: tuple[str, ...]
+    ) -> None:
+        text = record(values='["é \u009b2J \u202egnp \x7f"]')
+        server.command("SET", "key", text)
+        arguments = ("get", "key", *flags, "--redis-url", redis_url)
+        controller, terminal = os.openpty()
+        try:
+            with started(*arguments, directory=tmp_path, terminal=terminal) as shown:
+                assert shown.ends() == 0, shown.raw_log
+            line = os.read(controller, 65536).decode().removesuffix("\r\n")
+        finally:
+            os.close(controller)
+            os.close(terminal)
+
+        assert line.isprintable()
+        assert r'["é \x9b2J \u202egnp \x7f"]' in line
+        assert text.decode()[1:] in run(redis_url, tmp_path, *arguments).stdout
 
 
 class TestConfig:

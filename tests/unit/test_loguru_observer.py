@@ -162,3 +162,20 @@ def test_no_text_of_others_can_forge_a_line_or_a_field(log: io.StringIO) -> None
     library, ours = text.getvalue().splitlines()
     assert r"harmless\n2026-11-22 ERROR forged\x1b[2J" in library
     assert ours.endswith('type="x channel=admin"')
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_terminal_obeys_nothing_of_what_others_say_in_either_form(form: str) -> None:
+    import logging
+
+    stream = io.StringIO()
+    set_up_logs("INFO", form, stream)
+    hostile = "\x1b[2J\x9b2J \u202egnp \u2028\r\n2026-11-22 ERROR forged"
+    logging.getLogger("somebody").warning(hostile)
+    logger.bind(detail=hostile, count=7).error("Redis refuses what the service needs")
+    logger.remove()
+
+    first, second = stream.getvalue().split("\n")[:-1]
+    assert first.isprintable()
+    assert second.isprintable()
+    assert r"\x9b2J \u202egnp".replace("\\", "\\\\" if form == "json" else "\\") in first
