@@ -93,7 +93,9 @@ class ClusterCommands:
             self._cluster.doubt(route.address)
             return dict.fromkeys(commands, error)
         if route.asking:
-            replies = replies[1::2]
+            # Where ASKING is denied, the node only says again where the slot was.
+            pairs = zip(replies[::2], replies[1::2], strict=True)
+            replies = [asked if isinstance(asked, hiredis.ReplyError) else reply for asked, reply in pairs]
         return {
             index: unavailable(reply) if isinstance(reply, hiredis.ReplyError) else reply
             for index, reply in zip(commands, replies, strict=True)
