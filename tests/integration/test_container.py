@@ -12,6 +12,7 @@ from entrypoints.container import Container
 from entrypoints.settings import load_settings
 from tests.world import message
 
+PASSWORD = "hunter2"
 BACKENDS = [
     {"redis_url": "memory://"},
     {"redis_url": "redis://127.0.0.1:1"},
@@ -41,6 +42,27 @@ def test_every_provider_can_be_made(
     made = {name: provider() for name, provider in container.providers.items()}
     assert isinstance(made["updater"], KVUpdater)
     assert made["updater"].tally is made["tally"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://user:{PASSWORD}@127.0.0.1:1",
+        f"unix:///nowhere.sock?password={PASSWORD}",
+        f"redis+sentinel://:{PASSWORD}@127.0.0.1:1/orders?sentinel_password={PASSWORD}",
+        f"rediss+cluster://:{PASSWORD}@127.0.0.1:1?ssl_password={PASSWORD}",
+    ],
+)
+@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "streams", "dead letters"])
+def test_nothing_that_is_made_shows_a_password(url: str, options: dict[str, object]) -> None:
+    loaded = load_settings({"redis_url": url, "store_url": url, **options})
+    container = Container(settings=loaded.settings)
+    shown = [loaded, loaded.settings, loaded.settings.model_dump(), loaded.settings.model_dump_json(), container]
+    # The URLs alone are what they are.
+    shown += [made for provider in container.providers.values() if not isinstance(made := provider(), str)]
+    assert len(shown) > 20
+    for thing in shown:
+        assert PASSWORD not in f"{thing} {thing!r}"
 
 
 def test_what_is_no_settings_is_refused() -> None:
