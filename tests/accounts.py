@@ -41,9 +41,9 @@ class Account:
         """The URL of a server, with this account."""
         return url.replace("://", f"://{self.user}:{PASSWORD}@", 1)
 
-    def set_on(self, *servers: TakesCommands) -> None:
+    def set_on(self, *servers: TakesCommands, password: str = PASSWORD) -> None:
         """Make it an account of them."""
-        rules = self.rules.replace("SHA256", sha256(PASSWORD.encode()).hexdigest())
+        rules = self.rules.replace("SHA256", sha256(password.encode()).hexdigest())
         for server in servers:
             server.command("ACL", "SETUSER", self.user, *_RULE.findall(rules))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounts import account, appended
 from tests.certificates import listen_with_tls, make_certificates, need
 from tests.sentinels import SERVICE, PlayedSentinel
 from tests.servers import Server, available_kinds
@@ -13,8 +14,8 @@ from tests.world import message, record
 
 SECRET = "p@ss:w/rd?1"
 SECRET_IN_URL = "p%40ss%3Aw%2Frd%3F1"
-LOGIN = f"updater:{SECRET_IN_URL}@"
-RIGHTS = "~kv:* &update &kv-updater:probe:* -@all +subscribe +unsubscribe +publish +evalsha +eval +get +set +mget +role"
+LOGIN = f"kv-updater:{SECRET_IN_URL}@"
+UPDATER = account("updater").having(*appended("The updater", "`validate`"))
 WAYS = ("TCP", "Unix socket", "TLS", "sentinel", "sentinel over TLS")
 
 
@@ -38,7 +39,7 @@ def places(certificates: Path) -> Iterator[tuple[Server, dict[str, str]]]:
         PlayedSentinel("redis") as sentinel,
         PlayedSentinel("redis", password=SECRET) as tls_sentinel,
     ):
-        server.command("ACL", "SETUSER", "updater", "on", f">{SECRET}", *RIGHTS.split())
+        UPDATER.set_on(server, password=SECRET)
         tls_port = listen_with_tls(server, certificates, clients="yes")
         sentinel.names(server.port)
         tls_sentinel.names(tls_port)
@@ -68,7 +69,7 @@ def test_what_is_published_is_stored(
     server.command("FLUSHALL")
     with subscribed(url, "--key-prefix", "kv:", "--validate", directory=tmp_path) as service:
         [client] = server.command("CLIENT", "LIST", "TYPE", "pubsub").splitlines()
-        assert {b"user=updater", b"resp=%d" % protocol} <= set(client.split())
+        assert {b"user=kv-updater", b"resp=%d" % protocol} <= set(client.split())
         assert server.command("PUBLISH", "update", message("one")) == 1
         service.says("Records validated")
         totals = service.stops()
