@@ -11,7 +11,7 @@ from adapters.redis.any_node import AnyNode, ProbeCommands
 from adapters.redis.cluster_commands import ClusterCommands
 from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
-from adapters.redis.publisher import ClusterPublisher, RedisPublisher, ShardPublisher
+from adapters.redis.publisher import ClusterPublisher, RedisPublisher, SlotPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
@@ -172,7 +172,7 @@ class TestPublishing:
         assert await publisher.publish("update", b"{}") == 0
 
     async def test_a_shard_channel_is_published_on_where_it_is(self, own: RedisCluster, opened: AsyncExitStack) -> None:
-        publisher = ShardPublisher(ClusterCommands(own.topology(timeout=SOON), timeout=SOON))
+        publisher = SlotPublisher(ClusterCommands(own.topology(timeout=SOON), timeout=SOON), "SPUBLISH")
         opened.push_async_callback(publisher.close)
         channel = own.key_on(own.masters[0], "channel")
         for node in own.masters[:2]:
