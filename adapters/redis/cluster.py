@@ -79,8 +79,8 @@ class Cluster:
         self._doubtful = True
         self._by_slot[slot] = address
         self.masters.setdefault(address, slot)
-        if address not in self._sources:
-            self._sources.insert(0, address)
+        # Nobody knows it better: another may not have heard of it yet.
+        self._sources = [address, *(source for source in self._sources if source != address)]
 
     async def _look(self) -> None:
         problems: dict[Address, StoreUnavailable] = {}
@@ -131,6 +131,13 @@ class Cluster:
         if address in self._sources:
             self._sources.remove(address)
             self._sources.insert(at, address)
+
+
+def redirection(reply: str, asked: Address) -> tuple[int, Address]:
+    """The slot and the node that a MOVED or ASK of the one that was `asked` names."""
+    _, slot, place = reply.split(" ")
+    host, _, port = place.rpartition(":")
+    return int(slot), address_of(host, int(port), asked)
 
 
 def address_of(host: str, port: int, asked: Address) -> Address:

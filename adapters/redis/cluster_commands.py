@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from adapters.redis.cluster import Address, Cluster, address_of
+from adapters.redis.cluster import Address, Cluster, redirection
 from adapters.redis.cluster_node import Node
 from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.hash_slots import slot_of
@@ -109,11 +109,9 @@ class ClusterCommands:
             self._cluster.doubt(route.address)
         if reply.kind not in ("moved", "ask"):
             return None
-        _, slot, place = str(reply).split(" ")
-        host, _, port = place.rpartition(":")
-        address = address_of(host, int(port), route.address)
+        slot, address = redirection(str(reply), route.address)
         if reply.kind == "moved":
-            self._cluster.moved(int(slot), address)
+            self._cluster.moved(slot, address)
         return _Route(address, asking=reply.kind == "ask")
 
 

@@ -12,6 +12,8 @@ from application.ports import Delivery, Observer, SubscriptionLost, Subscription
 
 # Seconds between two tries to reach a node: a failover takes some, and where the slots are is not asked more often.
 _REPAIR_INTERVAL = 1.0
+# A slot may have gone on by the time that its new node is asked, but not again and again.
+_REDIRECTIONS = 5
 
 
 class ShardedSubscriber:
@@ -51,14 +53,18 @@ class ShardedSubscriber:
 
     async def subscribe(self) -> None:
         await self._stop_repairing()
-        shards = await self._shards.of(self._channels)
-        for shard in self._parts.keys() - set(shards):
-            await self._stop_receiving(shard)
-            await self._parts.pop(shard).close()
-            self._broken.discard(shard)
         # Only where a loss was told there is something to keep.
         self._broken |= {shard for shard, part in self._parts.items() if part.is_lost or self._lost is None}
-        problem = await self._mend(shards)
+        problem: SubscriptionLost | None = None
+        shards: Sequence[Shard] = ()
+        for _ in range(_REDIRECTIONS):
+            before, shards = shards, await self._shards.of(self._channels)
+            if shards == before:
+                break
+            await self._leave_all_but(shards)
+            problem = await self._mend(shards)
+            if problem is None:
+                break
         if problem is not None:
             if not self._whole():
                 raise problem
@@ -115,6 +121,12 @@ class ShardedSubscriber:
     def _whole(self) -> list[ShardSubscriber]:
         return [part for shard, part in self._parts.items() if shard not in self._broken]
 
+    async def _leave_all_but(self, shards: Sequence[Shard]) -> None:
+        for shard in self._parts.keys() - set(shards):
+            await self._stop_receiving(shard)
+            await self._parts.pop(shard).close()
+            self._broken.discard(shard)
+
     async def _mend(self, shards: Sequence[Shard]) -> SubscriptionLost | None:
         """Subscribe where it is not done yet, or broken; the last problem, where some cannot be had.
 
@@ -132,7 +144,7 @@ class ShardedSubscriber:
             if outcome is None:
                 self._broken.discard(shard)
                 continue
-            self._shards.doubt(shard)
+            self._shards.failed(shard, outcome)
             if not isinstance(outcome, SubscriptionLost):
                 raise outcome
             problem = SubscriptionLost(f"{shard.channels}: {outcome}")
@@ -163,7 +175,7 @@ class ShardedSubscriber:
             deliveries = self._receiving.pop(shard).result()
         except (SubscriptionLost, SubscriptionRefused) as error:
             self._broken.add(shard)
-            self._shards.doubt(shard)
+            self._shards.failed(shard, error)
             await self._lose(error)
             return ()
         if not deliveries:

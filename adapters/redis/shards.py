@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adapters.redis.cluster import Address, Cluster
+from adapters.redis.cluster import Address, Cluster, redirection
 from adapters.redis.connecting import Connects
 from adapters.redis.hash_slots import in_slot, slot_of
 from application.ports import StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
@@ -36,8 +36,8 @@ class Shards(Protocol):
         """Where they are now. Raises SubscriptionLost or SubscriptionRefused."""
         ...
 
-    def doubt(self, shard: Shard) -> None:
-        """The node has failed, or does not serve all of these channels any more."""
+    def failed(self, shard: Shard, error: BaseException) -> None:
+        """The node does not answer, or does not serve all of these channels any more: so it said."""
         ...
 
 
@@ -51,7 +51,7 @@ class OneShard:
         """All in one."""
         return [Shard(None, (tuple(channels),), self._connector)]
 
-    def doubt(self, shard: Shard) -> None:
+    def failed(self, shard: Shard, error: BaseException) -> None:
         """There is no other."""
 
 
@@ -79,7 +79,11 @@ class ClusterShards:
             by_node[node].append(tuple(names))
         return [Shard(node, tuple(slots), self._cluster.connector(node)) for node, slots in by_node.items()]
 
-    def doubt(self, shard: Shard) -> None:
-        """Look anew at where the slots are."""
-        if shard.node is not None:
+    def failed(self, shard: Shard, error: BaseException) -> None:
+        """Look anew at where the slots are, unless the node said it."""
+        if shard.node is None:
+            return
+        if str(error).startswith("MOVED "):
+            self._cluster.moved(*redirection(str(error), shard.node))
+        else:
             self._cluster.doubt(shard.node)
