@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.cluster_trial import TryOnCluster, tried_on_cluster
 from tests.faults.table import LEGEND, Noted, Row, table
 from tests.faults.trial import Try, tried
 from tests.servers import Server
@@ -53,11 +54,23 @@ def noted(request: pytest.FixtureRequest) -> Noted:
 
 
 @pytest.fixture
-def fault(noted: Noted, tmp_path: Path) -> Try:
-    """Try one fault: see `tried`."""
+def empty(tmp_path: Path) -> Path:
+    """Where the service runs."""
     directory = tmp_path / "empty"
     directory.mkdir()
-    return partial(tried, directory=directory, noted=noted)
+    return directory
+
+
+@pytest.fixture
+def fault(noted: Noted, empty: Path) -> Try:
+    """Try one fault: see `tried`."""
+    return partial(tried, directory=empty, noted=noted)
+
+
+@pytest.fixture
+def cluster_fault(noted: Noted, empty: Path) -> TryOnCluster:
+    """Try one fault of a cluster: see `tried_on_cluster`."""
+    return partial(tried_on_cluster, directory=empty, noted=noted)
 
 
 @pytest.fixture

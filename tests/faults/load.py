@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from tests.clusters import RedisCluster
 from tests.faults.stream import Stream
 from tests.servers import Server
 from tests.service import until
@@ -11,19 +12,24 @@ from tests.service import until
 class Load:
     """A test waits with it until all is well, before a fault and after it."""
 
-    def __init__(self, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+    def __init__(self, stream: Stream, store: Server | RedisCluster, stops_flowing: Callable[[], None]) -> None:
         self.stream, self.store, self.stops_flowing = stream, store, stops_flowing
         self.seconds: float | None = None
         self._caught_up = 0
 
-    def settles(self) -> None:
-        """Wait until a message that is published from now on is stored."""
+    def settles(self, *tags: str) -> int:
+        """Wait until a message that is published from now on is stored; its number. Where there are tags: one of
+        each of these, or of all."""
         first = self.stream.sent
-        until(lambda: self.stream.newest_in(self.store) >= first, self.context)
+        until(lambda: self.stream.newest_in(self.store, *tags) >= first, self.context)
+        return first
 
-    def recovers(self) -> None:
-        """The same, from the end of the fault, or from its beginning where it needs none; the longest time counts."""
-        began = time.monotonic()
+    def recovers(self, since: float | None = None) -> None:
+        """The same, from the end of the fault, or from its beginning where it needs none; the longest time counts.
+
+        `since`: when that was, by the monotonic clock, if it is not now.
+        """
+        began = time.monotonic() if since is None else since
         self.settles()
         self.seconds = max(self.seconds or 0.0, time.monotonic() - began)
 

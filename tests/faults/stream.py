@@ -2,19 +2,19 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from tests.servers import Server
+from tests.clusters import RedisCluster
+from tests.servers import Server, ServerError
 from tests.service import Publisher
 from tests.world import message, record
 
 BATCH = 20
 _PAUSE = 0.01  # seconds between two batches that flow
-_BEAT = "key:1"  # comes once in every batch
 _START = datetime(2023, 10, 1, 12, tzinfo=UTC)
 
 
@@ -23,10 +23,18 @@ class Stream:
 
     The even ones are of types that come once only: they would stay lost if they were lost, for no later message makes
     up for them. The odd ones are of ten types that come in every batch. A message is as long as `filler` makes it.
+    On a cluster each type has one of the `tags`, up to ten, which decides on its slot. `connect` makes the connection.
     """
 
-    def __init__(self, port: int, *, start: datetime = _START, filler: str = "") -> None:
-        self._port, self._filler = port, filler
+    def __init__(
+        self,
+        connect: Callable[[], Publisher],
+        *,
+        start: datetime = _START,
+        filler: str = "",
+        tags: Sequence[str] = (),
+    ) -> None:
+        self._connect, self._filler, self._tags = connect, filler, tags
         self.start = start  # the date of message 0
         self._publisher: Publisher | None = None
         self.sent = 0  # also the number of the message to come
@@ -66,10 +74,18 @@ class Stream:
             finally:
                 ended.set()
 
-    def newest_in(self, store: Server) -> int:
-        """The number of the newest message of one of the types that come again and again; -1: there is none."""
-        text = store.command("GET", _BEAT)
-        return -1 if text is None else int(json.loads(text)["values"][0])
+    def newest_in(self, store: Server | RedisCluster, *tags: str) -> int:
+        """The number of the newest message of one of the types that come again and again; -1: there is none,
+        or nobody serves it now.
+
+        Where there are tags: what it is at least for all of these, or all there are.
+        """
+        return min(self._newest_of(self._beat(tag), store) for tag in tags or self._tags or ("",))
+
+    def has_all_come_to(self, store: Server | RedisCluster) -> bool:
+        """Whether the last message is stored: then those before it have come too."""
+        type_, _, text = self._message(self.sent - 1)
+        return bool(store.command("GET", type_) == text)
 
     def missing_in(self, found: Mapping[str, bytes | None], *, since: int) -> list[int]:
         """The numbers from `since` on of the messages that have no record, though their type comes once only.
@@ -83,9 +99,9 @@ class Stream:
         assert not wrong, [(key, found.get(key), self.last.get(key)) for key in sorted(wrong)[:5]]
         return sorted(number for number in _numbers(missing - self.doubtful) if number >= since)
 
-    def runs_of(self, missing: Iterable[int]) -> int:
-        """In how many places of the stream something is missing."""
-        doubtful = set(_numbers(self.doubtful))
+    def runs_of(self, missing: Iterable[int], besides: Iterable[int] = ()) -> int:
+        """In how many places of the stream something is missing `besides` these."""
+        doubtful = {*_numbers(self.doubtful), *besides}
         runs, before = 0, -2
         for number in missing:
             between = range(before + 2, number, 2)
@@ -95,7 +111,7 @@ class Stream:
 
     def _publish(self, count: int) -> list[int]:
         try:
-            self._publisher = self._publisher or Publisher(self._port)
+            self._publisher = self._publisher or self._connect()
         except OSError:
             return []
         batch = [self._message(number) for number in range(self.sent, self.sent + count)]
@@ -111,10 +127,29 @@ class Stream:
         return receivers
 
     def _message(self, number: int) -> tuple[str, bytes, bytes]:
-        type_ = f"key:{number % BATCH}" if number % 2 else f"once:{number}"
+        type_ = self._tagged(f"key:{number % BATCH}" if number % 2 else f"once:{number}", number)
         updated = (self.start + timedelta(microseconds=number)).isoformat()
         values = f'[{number},"{self._filler}"]'
         return type_, message(type_, updated, values), record(updated, values)
+
+    def tag_of(self, number: int) -> str:
+        """Of the message with this number."""
+        return self._tags[number % BATCH // 2 % len(self._tags)]
+
+    def _beat(self, tag: str) -> str:
+        number = 2 * self._tags.index(tag) + 1 if tag else 1
+        return self._tagged(f"key:{number}", number)
+
+    def _tagged(self, name: str, number: int) -> str:
+        return f"{name}:{{{self.tag_of(number)}}}" if self._tags else name
+
+    @staticmethod
+    def _newest_of(type_: str, store: Server | RedisCluster) -> int:
+        try:
+            text = store.command("GET", type_)
+        except (OSError, ServerError):
+            return -1
+        return -1 if text is None else int(json.loads(text)["values"][0])
 
     def _disconnect(self) -> None:
         publisher, self._publisher = self._publisher, None
@@ -123,4 +158,4 @@ class Stream:
 
 
 def _numbers(types: Iterable[str]) -> Iterator[int]:
-    return (int(type_.removeprefix("once:")) for type_ in types if type_.startswith("once:"))
+    return (int(type_.split(":")[1]) for type_ in types if type_.startswith("once:"))

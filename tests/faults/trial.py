@@ -1,16 +1,18 @@
 """One fault, tried on the running service under load: in the end every key is as it must be, or its loss was told."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tests.clusters import RedisCluster
 from tests.faults.load import Load
 from tests.faults.stream import Stream
 from tests.faults.table import Noted
 from tests.servers import Server
-from tests.service import Service, started, stored, until
+from tests.service import Publisher, Service, started, stored, until
 
 GAP = "Gap: messages may have been missed; subscribed again"
 
@@ -18,11 +20,18 @@ GAP = "Gap: messages may have been missed; subscribed again"
 class Trial(Load):
     """What a test does while messages flow: `settles`, then the fault, then `recovers`, and `ends`."""
 
-    def __init__(self, service: Service, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, stream: Stream, store: Server | RedisCluster, stops_flowing: Callable[[], None]
+    ) -> None:
         super().__init__(stream, store, stops_flowing)
         self.service = service
         self.missing: list[int] = []
         self._since = 0
+
+    @property
+    def lost(self) -> str:
+        """How many are missing, for the table."""
+        return f"{len(self.missing)} (told)" if self.missing else "0"
 
     @property
     def gaps(self) -> int:
@@ -41,14 +50,24 @@ class Trial(Load):
         assert self.seconds is not None, "time to recover was not measured"
         self.stops_flowing()
         totals = self.service.stops()
-        self.missing = self.stream.missing_in(stored(self.store), since=self._since)
-        assert self.stream.runs_of(self.missing) <= self.gaps, (self.missing[:10], self.service.raw_log[-2000:])
+        self.judge(self.stream.missing_in(self.stored(), since=self._since))
         assert totals["pending"] == totals["rejected"] == totals["unstorable"] == 0
         if not self.gaps:
             assert totals["received"] == self.stream.heard
         return totals
 
+    def stored(self) -> dict[str, bytes | None]:
+        """Every key of the store with its string."""
+        return stored(self.store)
 
+    def judge(self, missing: list[int], besides: Collection[int] = ()) -> None:
+        """AssertionError where these messages were lost, `besides` those, and no gap was told."""
+        self.missing = missing
+        runs = self.stream.runs_of(missing, besides)
+        assert runs <= self.gaps, (missing[:10], self.service.raw_log[-2000:].decode())
+
+
+T = TypeVar("T", bound=Trial)
 Try = Callable[..., AbstractContextManager[Trial]]
 
 
@@ -71,14 +90,22 @@ def tried(
     urls = ("--redis-url", redis_url or channel.url, "--store-url", store_url or (store or channel).url)
     with (
         started(*urls, "--log-format", "json", *flags, directory=directory) as service,
-        Stream(channel.port, **stream or {}) as messages,
+        Stream(partial(Publisher, channel.port), **stream or {}) as messages,
+        judged(Trial, fault, store or channel, service=service, stream=messages, noted=noted) as trial,
     ):
-        until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
-        with noted(fault, (store or channel).kind) as row, messages.flowing() as stops_flowing:
-            trial = Trial(service, messages, store or channel, stops_flowing)
-            yield trial
-            row.happened, row.seconds = told(service.entries), trial.seconds
-            row.lost = f"{len(trial.missing)} (told)" if trial.missing else "0"
+        yield trial
+
+
+@contextmanager
+def judged(
+    make: Callable[..., T], fault: str, store: Server | RedisCluster, *, service: Service, stream: Stream, noted: Noted
+) -> Iterator[T]:
+    """What `make` makes of a trial, while the stream flows; at the end a row says what came of it."""
+    until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
+    with noted(fault, store.kind) as row, stream.flowing() as stops_flowing:
+        trial = make(service, stream, store, stops_flowing)
+        yield trial
+        row.happened, row.seconds, row.lost = told(service.entries), trial.seconds, trial.lost
 
 
 def told(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,107 @@
+"""A master of a Redis Cluster that has no replica dies or is frozen under load, and comes back with what it had."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clusters import RedisCluster
+from tests.faults.cluster_trial import ANOTHER_NODE, ITS_NODE, TryOnCluster, both_transports, on_either_node
+from tests.faults.kinds import KINDS_UNLESS_LONG
+from tests.service import until
+
+KEEPS_ALL = ("--appendonly", "yes")
+NOTICED_WITHIN = 10.0  # seconds, with the probes as they are by default
+BACK_WITHIN = 5.0
+
+
+@pytest.fixture(params=KINDS_UNLESS_LONG)
+def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisCluster]:
+    """Three masters that keep what they have taken, and take writes while another one is dead."""
+    args = (*KEEPS_ALL, "--cluster-require-full-coverage", "no")
+    with RedisCluster(request.param, tmp_path, args=args) as running:
+        yield running
+
+
+@pytest.fixture(params=KINDS_UNLESS_LONG)
+def all_or_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisCluster]:
+    """Three masters that keep what they have taken; while one is dead the others refuse, as is the default."""
+    with RedisCluster(request.param, tmp_path, args=KEEPS_ALL) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("transport", "node"),
+    [
+        ("pubsub", ANOTHER_NODE),
+        pytest.param("sharded_pubsub", ANOTHER_NODE, marks=pytest.mark.long),
+        pytest.param("pubsub", ITS_NODE, marks=pytest.mark.long),
+        pytest.param("sharded_pubsub", ITS_NODE, marks=pytest.mark.long),
+    ],
+)
+def test_what_belongs_on_a_dead_node_is_kept_until_it_is_back_and_the_rest_is_stored_meanwhile(
+    cluster_fault: TryOnCluster, lasting: RedisCluster, transport: str, node: str
+) -> None:
+    with cluster_fault(f"SIGKILL and restart of {node}", lasting, transport) as trial:
+        trial.settles()
+        dead = trial.node(node)
+        tags, others = trial.tags_of(dead)
+        dead.kill()
+        trial.service.says("Not ready")
+        if trial.source is not dead:
+            trial.service.says('"Store failed: connection"')
+            for _ in range(2):
+                trial.settles(*others)
+            assert trial.stream.newest_in(lasting, *tags) == -1
+        dead.start()
+        trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries if "failed" in entry["message"]} <= {"ERROR"}
+        assert bool(trial.gaps) == (dead is trial.at)
+
+
+@pytest.mark.long
+@both_transports
+def test_where_the_others_refuse_while_a_node_is_dead_all_is_kept_until_it_is_back(
+    cluster_fault: TryOnCluster, all_or_nothing: RedisCluster, transport: str
+) -> None:
+    with cluster_fault("SIGKILL and restart, full coverage required", all_or_nothing, transport) as trial:
+        trial.settles()
+        dead = trial.node(ANOTHER_NODE)
+        _, others = trial.tags_of(dead)
+        dead.kill()
+        trial.service.says('"Store failed: clusterdown"')
+        trial.flows(1000)
+        assert trial.stream.newest_in(all_or_nothing, *others) == -1
+        dead.start()
+        trial.recovers()
+        trial.ends()
+        assert trial.gaps == 0
+
+
+@pytest.mark.long
+@both_transports
+@on_either_node
+def test_a_frozen_node_is_noticed_and_when_it_thaws_all_is_well_soon(
+    cluster_fault: TryOnCluster, lasting: RedisCluster, transport: str, node: str
+) -> None:
+    with cluster_fault(f"SIGSTOP of {node}", lasting, transport) as trial:
+        trial.settles()
+        frozen = trial.node(node)
+        _, others = trial.tags_of(frozen)
+        until(lambda: trial.is_ready)
+        began = time.monotonic()
+        frozen.freeze()
+        until(lambda: not trial.is_ready)
+        assert time.monotonic() - began < NOTICED_WITHIN
+        if trial.source is not frozen:
+            for _ in range(2):
+                trial.settles(*others)
+        frozen.thaw()
+        thawed = time.monotonic()
+        until(lambda: trial.is_ready)
+        assert time.monotonic() - thawed < BACK_WITHIN
+        trial.recovers(since=thawed)
+        trial.ends()
+        assert bool(trial.gaps) == (frozen is trial.at)
