@@ -65,6 +65,25 @@ class RedisCluster:
         written, replica = _offset(master, b"master"), self.replica_of(master)
         _until(lambda: _offset(replica, b"slave") >= written, "the replica lags behind")
 
+    def breaks_links_to(self, node: Server) -> None:
+        """Freeze the node until all others have given up their links to it, and wait for the new ones."""
+        identity = node.command("CLUSTER", "MYID")
+        others = [other for other in self.up() if other is not node]
+        before = [_links_to(identity, other) for other in others]
+        node.freeze()
+        _until(
+            lambda: not any(_links_to(identity, other) & old for other, old in zip(others, before, strict=True)),
+            "the links do not break",
+        )
+        node.thaw()
+        self.is_well()
+        for other in others:
+            heard = _heard(node)
+            _until(
+                lambda other=other, heard=heard: other.command("PUBLISH", "links", "") or _heard(node) > heard,
+                "it does not hear the others",
+            )
+
     def command(self, name: str, key: str, *words: Word) -> Any:
         """Send one command to the node that serves its key."""
         return self.owner(key).command(name, key, *words)
@@ -175,6 +194,18 @@ def _arguments(directory: Path) -> Sequence[str]:
 
 def _is_master(node: Server) -> bool:
     return b"role:master" in node.command("INFO", "replication")
+
+
+def _links_to(identity: bytes, node: Server) -> set[int]:
+    """When the links of this node to that of the identity were made."""
+    links = [dict(zip(link[::2], link[1::2], strict=True)) for link in node.command("CLUSTER", "LINKS")]
+    return {link[b"create-time"] for link in links if (link[b"direction"], link[b"node"]) == (b"to", identity)}
+
+
+def _heard(node: Server) -> int:
+    """How many messages the others have passed on to it."""
+    _, _, rest = node.command("CLUSTER", "INFO").partition(b"messages_publish_received:")
+    return int(rest.split()[0]) if rest else 0
 
 
 def _offset(node: Server, role: bytes) -> int:

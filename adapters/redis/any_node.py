@@ -4,22 +4,25 @@ from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
+from adapters.redis.bus_links import BusLinks
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
-from application.ports import StoreRefused, StoreUnavailable
+from application.ports import StoreRefused, StoreUnavailable, SubscriptionLost
 
 
 class AnyNode:
     """Makes each connection to one master, whichever can be reached, and the next one to another than the last.
 
-    `at` is where the last one is; `beside` names one whose node is taken only where there is no other.
+    `at` is where the last one is, `made` how many there were; `beside` names one whose node is taken only where
+    there is no other.
     """
 
     def __init__(self, cluster: Cluster, *, beside: "AnyNode | None" = None) -> None:
         self._cluster = cluster
         self._beside = beside
         self.at: Address | None = None
+        self.made = 0
 
     async def connect(self, make_socket: Callable[[], S]) -> S:
         """As `Connector.connect`."""
@@ -27,10 +30,13 @@ class AnyNode:
         for address in await self._candidates():
             self.at = address
             try:
-                return await self._cluster.connector(address).connect(make_socket)
+                socket = await self._cluster.connector(address).connect(make_socket)
             except (ConnectionFailed, LoginRefused) as error:
                 self._cluster.doubt(address)
                 problems.append(error)
+            else:
+                self.made += 1
+                return socket
         refused = bool(problems) and all(isinstance(problem, LoginRefused) for problem in problems)
         told = "; ".join(map(str, problems)) or "no node of the cluster serves a slot"
         raise (LoginRefused if refused else ConnectionFailed)(told)
@@ -64,21 +70,32 @@ class SameNode:
 class ProbeCommands:
     """What a probe of a subscription asks its node, and publishes on another.
 
-    A node that the others have lost sight of delivers what is published on it, and nothing else.
+    A node that the others have lost sight of delivers what is published on it, and nothing else. One that they have
+    lost sight of for a while may have missed what was published meanwhile.
     """
 
     def __init__(self, cluster: Cluster, node: AnyNode, *, timeout: float) -> None:
+        self._node = node
+        self._links, self._links_of = BusLinks(), node.made
         self._here = Commands(SameNode(cluster, node), timeout=timeout)
         self._elsewhere = Commands(AnyNode(cluster, beside=node), timeout=timeout)
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
-        """As `Commands.calls`; what is published comes last."""
+        """As `Commands.calls`; what is published comes last. Raises SubscriptionLost too."""
         questions = [command for command in commands if command[0] != "PUBLISH"]
         published = commands[len(questions) :]
         receivers = await self._elsewhere.calls(*published) if published else []
-        return [*await self._here.calls(*questions), *receivers]
+        *replies, links = await self._here.calls(*questions, ("CLUSTER", "LINKS"))
+        self._check(links)
+        return [*replies, *receivers]
 
     async def close(self) -> None:
         """Close both connections. Idempotent; a later call would open new ones."""
         await self._here.close()
         await self._elsewhere.close()
+
+    def _check(self, links: Any) -> None:
+        if self._links_of != self._node.made:
+            self._links, self._links_of = BusLinks(), self._node.made
+        if self._links.renewed(links):
+            raise SubscriptionLost("another node had lost its link to this one: messages may not have come over it")

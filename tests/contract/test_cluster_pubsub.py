@@ -146,6 +146,28 @@ async def test_a_login_that_is_turned_down_is_a_refusal(cluster: RedisCluster) -
     assert "not-right" not in str(error.value)
 
 
+async def test_a_node_that_another_had_lost_for_a_moment_is_left_for_it_may_have_missed_messages(
+    own: RedisCluster, opened: AsyncExitStack
+) -> None:
+    reader = await subscribed(opened, own, "update")
+    left = reader.at
+    receiving = asyncio.create_task(reader.subscriber.receive())
+    for _ in range(2):
+        await reader.subscriber.probe()
+    own.breaks_links_to(left)
+    # It is well again, and would hear whatever is published from now on.
+    with pytest.raises(SubscriptionLost, match="lost its link"):
+        await reader.subscriber.probe()
+    with pytest.raises(SubscriptionLost, match="lost its link"):
+        await receiving
+    await reader.subscriber.subscribe()
+    receiving = asyncio.create_task(reader.subscriber.receive())
+    for _ in range(2):
+        await reader.subscriber.probe()
+    own.masters[0].command("PUBLISH", "update", "1")
+    assert [payload for payload, _, _ in await receiving] == [b"1"]
+
+
 class TestPublishing:
     """The publisher counts subscribers on all nodes."""
 

@@ -47,10 +47,11 @@ class ClusterTrial(Trial):
         self.at = at  # the one that the service has subscribed on
         self._perishable: set[int] = set()
         self._perished: list[int] = []
+        self._why = ""
 
     @property
     def lost(self) -> str:
-        perished = f"{len(self._perished)} (not replicated)" if self._perished else ""
+        perished = f"{len(self._perished)} ({self._why})" if self._perished else ""
         return " + ".join(filter(None, (perished, "" if perished and not self.missing else super().lost)))
 
     @property
@@ -68,8 +69,9 @@ class ClusterTrial(Trial):
         served = [tag for tag in TAGS if self.cluster.serving(SLOTS[tag]) is node]
         return served, [tag for tag in TAGS if tag not in served]
 
-    def may_perish(self, tags: Collection[str], numbers: Iterable[int]) -> None:
-        """The failover of a node with these tags may take away what it had acknowledged, for it is asynchronous."""
+    def may_perish(self, tags: Collection[str], numbers: Iterable[int], why: str) -> None:
+        """Any messages with these tags and numbers may be missing."""
+        self._why = why
         self._perishable.update(number for number in numbers if self.stream.tag_of(number) in tags)
 
     def ends(self) -> dict[str, int]:

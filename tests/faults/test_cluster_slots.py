@@ -15,8 +15,9 @@ CHANNEL = key_slot(b"update")
 
 @pytest.fixture(scope="module", params=KINDS_UNLESS_LONG)
 def movable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """Three masters whose slots may be moved, and are moved back."""
-    with RedisCluster(request.param, tmp_path_factory.mktemp("movable")) as running:
+    """Three masters whose slots may be moved, and are moved back. None takes another for dead on a busy machine."""
+    patient = ("--cluster-node-timeout", "15000")
+    with RedisCluster(request.param, tmp_path_factory.mktemp("movable"), args=patient) as running:
         yield running
 
 
