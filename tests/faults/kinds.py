@@ -2,11 +2,7 @@
 
 import pytest
 
-from tests.servers import available_kinds
+from tests.kinds import ONE_UNLESS_LONG
 
-_kinds = available_kinds()
-
-one_kind_unless_long = pytest.mark.parametrize(
-    "server", [*_kinds[:1], *(pytest.param(kind, marks=pytest.mark.long) for kind in _kinds[1:])], indirect=True
-)
+one_kind_unless_long = pytest.mark.parametrize("server", ONE_UNLESS_LONG, indirect=True)
 """Every kind in the long run; in the short one the first will do."""
