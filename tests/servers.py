@@ -183,7 +183,7 @@ class Server:
         if self.kind != "redis-6.2":  # which never waits for its replicas
             line += ["--shutdown-timeout", "0"]
         # A replica is filled over its socket, at once: there is no directory for a file, and no time to lose.
-        line += ["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
+        line += ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
         # In /dev/fd nobody can create a file, and there is no dump.rdb to load by accident.
         line += ["--dir", str(self.data_dir or "/dev/fd"), "--appendonly", "yes" if self.data_dir else "no"]
         if self.password is not None:

@@ -21,6 +21,8 @@ _KINDS_BY_TEXT = (
     (re.compile("(ERR )?(The user executing the script can't|ACL failure in script:) "), "noperm"),
     (re.compile("ERR unknown command "), "unknown_command"),
 )
+# Behind the name of an unknown command: what was sent, a script too.
+_WHAT_WAS_SENT = re.compile(", with args beginning with: .*", re.DOTALL)
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
@@ -31,7 +33,7 @@ def encode(command: tuple[Argument, ...]) -> bytes:
 
 def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
     """What an error reply means to the application."""
-    text = _IN_SCRIPT.sub("", str(reply))
+    text = _WHAT_WAS_SENT.sub("", _IN_SCRIPT.sub("", str(reply)))
     kind = next((kind for words, kind in _KINDS_BY_TEXT if words.match(text)), text.split(" ", 1)[0].lower())
     return (StoreRefused if kind in _REFUSALS else StoreUnavailable)(kind, text)
 

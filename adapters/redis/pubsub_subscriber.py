@@ -180,5 +180,5 @@ class PubSubSubscriber:
 def _failure(reply: Any, error: Exception) -> Exception:
     if not isinstance(reply, hiredis.ReplyError):
         return SubscriptionLost(f"not a reply of the Redis protocol: {error}")
-    refused = isinstance(unavailable(reply), StoreRefused)
-    return (SubscriptionRefused if refused else SubscriptionLost)(str(reply))
+    told = unavailable(reply)
+    return (SubscriptionRefused if isinstance(told, StoreRefused) else SubscriptionLost)(str(told))

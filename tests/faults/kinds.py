@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.kinds import ONE_UNLESS_LONG
+from tests.kinds import ALL, ONE_UNLESS_LONG
 
 one_kind_unless_long = pytest.mark.parametrize("server", ONE_UNLESS_LONG, indirect=True)
 """Every kind in the long run; in the short one the first will do."""
+
+one_kind = pytest.mark.parametrize("server", ALL[:1], indirect=True)
+"""The first will do, for the fault takes long."""
