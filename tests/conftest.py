@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, TWO_UNLESS_LONG
+from tests.kinds import TWO_UNLESS_LONG
 from tests.servers import Server
 
 StartCluster = Callable[[str], RedisCluster]
@@ -34,7 +34,7 @@ def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartClu
         yield cache(lambda kind: running.enter_context(RedisCluster(kind, tmp_path_factory.mktemp("cluster"))))
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=TWO_UNLESS_LONG)
 def cluster(request: pytest.FixtureRequest, start_cluster: StartCluster) -> RedisCluster:
     """Three masters shared by all tests, emptied. Leave them as they were, like `server`."""
     running = start_cluster(request.param)

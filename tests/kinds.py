@@ -10,7 +10,10 @@ from tests.servers import available_kinds
 ALL = available_kinds()
 """Of the ports' contracts, for there the servers differ: in what they say, and in the commands they have."""
 
-WITH_SHARD_CHANNELS = [kind for kind in ALL if kind != "redis-6.2"]
+SINCE_REDIS_7 = [kind for kind in ALL if kind != "redis-6.2"]
+"""Of what came with it: shard channels, and brackets in the rights of an account."""
+
+BEFORE_REDIS_7 = [kind for kind in ALL if kind not in SINCE_REDIS_7]
 
 
 def _short(count: int, kinds: Sequence[str] = ALL) -> list[Any]:
@@ -18,7 +21,9 @@ def _short(count: int, kinds: Sequence[str] = ALL) -> list[Any]:
 
 
 TWO_UNLESS_LONG = _short(2)
+TWO_SINCE_REDIS_7_UNLESS_LONG = _short(2, SINCE_REDIS_7)
 """Of the whole service, and of faults of the server itself."""
 
 ONE_UNLESS_LONG = _short(1)
-ONE_WITH_SHARD_CHANNELS_UNLESS_LONG = _short(1, WITH_SHARD_CHANNELS)
+ONE_SINCE_REDIS_7_UNLESS_LONG = _short(1, SINCE_REDIS_7)
+"""Of what takes long, or is much the same on all."""

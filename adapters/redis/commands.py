@@ -7,7 +7,7 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket
+from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket, without_arguments
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
@@ -21,8 +21,6 @@ _KINDS_BY_TEXT = (
     (re.compile("(ERR )?(The user executing the script can't|ACL failure in script:) "), "noperm"),
     (re.compile("ERR unknown command "), "unknown_command"),
 )
-# Behind the name of an unknown command: what was sent, a script too.
-_WHAT_WAS_SENT = re.compile(", with args beginning with: .*", re.DOTALL)
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
@@ -33,7 +31,7 @@ def encode(command: tuple[Argument, ...]) -> bytes:
 
 def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
     """What an error reply means to the application."""
-    text = _WHAT_WAS_SENT.sub("", _IN_SCRIPT.sub("", str(reply)))
+    text = _IN_SCRIPT.sub("", without_arguments(reply))
     kind = next((kind for words, kind in _KINDS_BY_TEXT if words.match(text)), text.split(" ", 1)[0].lower())
     return (StoreRefused if kind in _REFUSALS else StoreUnavailable)(kind, text)
 

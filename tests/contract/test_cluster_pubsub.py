@@ -17,7 +17,7 @@ from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessageSubscriber, StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ONE_UNLESS_LONG, WITH_SHARD_CHANNELS
+from tests.kinds import ONE_UNLESS_LONG, SINCE_REDIS_7
 from tests.servers import Server
 from tests.service import Publisher
 
@@ -185,7 +185,7 @@ class TestPublishing:
                 assert reader.reply() == [b"smessage", channel.encode(), b"\x00{}"]
 
 
-@pytest.mark.parametrize("server", WITH_SHARD_CHANNELS, indirect=True)
+@pytest.mark.parametrize("server", SINCE_REDIS_7, indirect=True)
 async def test_a_shard_channel_of_a_single_server_is_published_on(server: Server) -> None:
     publisher = RedisPublisher(Commands(Connector(server.url, timeout=SOON), timeout=SOON), "SPUBLISH")
     with Publisher(server.port) as reader:

@@ -205,7 +205,7 @@ async def test_a_wrong_password_is_a_refusal_that_does_not_repeat_it(place: Plac
     await until(lambda: not place.clients())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize(("command", "protocol"), [("AUTH", 2), ("HELLO", 3)])
 @pytest.mark.parametrize("user", ["", "user"])
 async def test_a_server_that_does_not_know_the_command_to_log_in_is_told_without_what_came_behind_it(
@@ -215,7 +215,7 @@ async def test_a_server_that_does_not_know_the_command_to_log_in_is_told_without
         connector = Connector(f"redis://{user}:{WRONG}@127.0.0.1:{server.port}?protocol={protocol}", timeout=SOON)
         with pytest.raises(ConnectionFailed) as error:
             await connector.connect(Recorder)
-    assert str(error.value) == f"unknown command '{command}'"
+    assert str(error.value).replace("`", "'") == f"unknown command '{command}'"
 
 
 async def test_a_server_that_is_gone_is_a_failure_that_does_not_tell_the_password(place: Place) -> None:

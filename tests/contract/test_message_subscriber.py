@@ -21,7 +21,7 @@ from adapters.redis.shards import ClusterShards, OneShard, Shard, Shards
 from application.events import BacklogFull, Event
 from application.ports import Delivery, MessageSubscriber, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, WITH_SHARD_CHANNELS
+from tests.kinds import ALL, SINCE_REDIS_7
 from tests.proxy import TcpProxy
 from tests.servers import Server
 
@@ -257,7 +257,7 @@ WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in
 
 SHARDS = [
     pytest.param((kind, protocol, where), id=f"shard channels of {kind}{where} RESP{protocol}")
-    for kind in WITH_SHARD_CHANNELS
+    for kind in SINCE_REDIS_7
     for where, protocol in (("", 3), ("", 2), (" cluster", 2))
 ]
 
@@ -779,7 +779,7 @@ class TestSubscribing:
     async def test_a_server_without_shard_channels_is_a_refusal_that_says_which_have_them(
         self, kind: str, protocol: int
     ) -> None:
-        has_none = () if kind not in WITH_SHARD_CHANNELS else ("--rename-command", "SSUBSCRIBE", "")
+        has_none = () if kind not in SINCE_REDIS_7 else ("--rename-command", "SSUBSCRIBE", "")
         with Server(kind, args=has_none) as server:
             opened = OnShards([server], None, protocol)
             with pytest.raises(SubscriptionRefused, match=r"needs Redis 7\.0 or later.*unknown command .SSUBSCRIBE"):

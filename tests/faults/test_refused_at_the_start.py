@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.kinds import one_kind_unless_long
 from tests.faults.table import Noted
-from tests.kinds import WITH_SHARD_CHANNELS
+from tests.kinds import SINCE_REDIS_7
 from tests.servers import Server
 from tests.service import started
 
@@ -69,7 +69,7 @@ def test_a_command_that_the_server_does_not_have(noted: Noted, own: Server, tmp_
 
 
 def test_a_server_without_sharded_pubsub(noted: Noted, own: Server, tmp_path: Path) -> None:
-    has_none = () if own.kind not in WITH_SHARD_CHANNELS else ("--rename-command", "SSUBSCRIBE", "")
+    has_none = () if own.kind not in SINCE_REDIS_7 else ("--rename-command", "SSUBSCRIBE", "")
     with Server(own.kind, args=has_none) as server:
         flags = {"redis-url": server.url, "transport": "sharded_pubsub"}
         told = ends_with_one_error(noted, "unknown command at the start: ssubscribe", own, tmp_path, flags)
