@@ -18,7 +18,8 @@ run: $(RUN_READY) ## the main job on an embedded server with sample publishers; 
 test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and the use case
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
-faults: $(DEV_READY) ## what each fault does to the service and how soon it recovers; takes some minutes
+faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
+	@$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults $(ARGS)
 	@$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS)
 
 lint: $(DEV_READY) ## style, types, architecture

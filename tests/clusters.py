@@ -157,7 +157,7 @@ class RedisCluster:
     def _form(self) -> None:
         share = SLOTS / len(self.masters)
         for number, master in enumerate(self.masters):
-            master.command("CLUSTER", "ADDSLOTSRANGE", round(share * number), round(share * (number + 1)) - 1)
+            master.command("CLUSTER", "ADDSLOTS", *range(round(share * number), round(share * (number + 1))))
             master.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for number, node in enumerate(self.nodes):
             for other in self.nodes[:number]:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a running server, and a cluster, of every kind this machine has."""
+"""Fixtures of all tests: a running server, and a cluster, of the kinds this machine has."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,12 +7,13 @@ from functools import cache
 import pytest
 
 from tests.clusters import RedisCluster
-from tests.servers import Server, available_kinds
+from tests.kinds import TWO_UNLESS_LONG
+from tests.servers import Server
 
 StartCluster = Callable[[str], RedisCluster]
 
 
-@pytest.fixture(scope="session", params=available_kinds())
+@pytest.fixture(scope="session", params=TWO_UNLESS_LONG)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server shared by all tests. Leave it as it was: a test that breaks or changes one starts its own."""
     with Server(request.param) as running:
@@ -33,7 +34,7 @@ def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartClu
         yield cache(lambda kind: running.enter_context(RedisCluster(kind, tmp_path_factory.mktemp("cluster"))))
 
 
-@pytest.fixture(params=available_kinds())
+@pytest.fixture(params=TWO_UNLESS_LONG)
 def cluster(request: pytest.FixtureRequest, start_cluster: StartCluster) -> RedisCluster:
     """Three masters shared by all tests, emptied. Leave them as they were, like `server`."""
     running = start_cluster(request.param)

@@ -1,19 +1,26 @@
 """One connection for commands, pipelined: a call costs the encoding, one write and one wake-up."""
 
 import asyncio
+import re
 from collections import deque
 from typing import Any
 
 import hiredis
 
-from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket
+from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket, without_arguments
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
 _INCOMPLETE = object()
-_REFUSALS = frozenset({"noauth", "wrongpass", "noperm"})
-# The second is what a script gets, before Redis 7 and without a code, for a command that the account may not use.
-_REFUSED_TEXTS = ("ERR unknown command", "ERR The user executing the script can't run this command")
+_REFUSALS = frozenset({"noauth", "wrongpass", "noperm", "unknown_command"})
+# Redis 6.2 puts this before the error of a command in a script: the whole where the script ends by it, the rest always.
+_IN_SCRIPT = re.compile(r"^(ERR Error running script \(call to f_\w+\): @user_script:\d+: )?@user_script: \d+: -?")
+# Errors whose code says nothing or that have none. A right is denied to a script in these words by Redis 6.2 and 7.0
+# ("The user ..."), and by Redis 7.2 and later and Valkey.
+_KINDS_BY_TEXT = (
+    (re.compile("(ERR )?(The user executing the script can't|ACL failure in script:) "), "noperm"),
+    (re.compile("ERR unknown command "), "unknown_command"),
+)
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
@@ -24,9 +31,9 @@ def encode(command: tuple[Argument, ...]) -> bytes:
 
 def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
     """What an error reply means to the application."""
-    kind, text = _kind(reply), str(reply)
-    refused = kind in _REFUSALS or text.startswith(_REFUSED_TEXTS)
-    return (StoreRefused if refused else StoreUnavailable)(kind, text)
+    text = _IN_SCRIPT.sub("", without_arguments(reply))
+    kind = next((kind for words, kind in _KINDS_BY_TEXT if words.match(text)), text.split(" ", 1)[0].lower())
+    return (StoreRefused if kind in _REFUSALS else StoreUnavailable)(kind, text)
 
 
 class _Replies(Socket):
@@ -90,7 +97,7 @@ class Commands:
             if replies is not None:
                 replies.transport.abort()
             raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None
-        if any(isinstance(answer, hiredis.ReplyError) and _kind(answer) in _NO_MASTER for answer in answers):
+        if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")
         return answers
@@ -113,7 +120,3 @@ class Commands:
             except ConnectionFailed as error:
                 raise StoreUnavailable("connection", str(error)) from None
             return self._replies
-
-
-def _kind(error: hiredis.ReplyError) -> str:
-    return str(error).split(" ", 1)[0].lower()

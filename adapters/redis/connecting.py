@@ -152,12 +152,12 @@ class Connector:
             await connection.disconnect(nowait=True)
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
-            raise (LoginRefused if refused else ConnectionFailed)(_without_arguments(error)) from None
+            raise (LoginRefused if refused else ConnectionFailed)(without_arguments(error)) from None
         return connection
 
 
-def _without_arguments(error: Exception) -> str:
-    """A server that does not know AUTH or HELLO answers with what came behind it: that is the password."""
+def without_arguments(error: Exception) -> str:
+    """A server that does not know a command answers with what came behind it, which may be the password."""
     return str(error).partition(", with args beginning with")[0]
 
 

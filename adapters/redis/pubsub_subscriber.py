@@ -6,13 +6,13 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.commands import encode
+from adapters.redis.commands import encode, unavailable
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.commit_batch import Entry
 from application.events import BacklogFull
-from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
+from application.ports import Delivery, Observer, StoreRefused, SubscriptionLost, SubscriptionRefused
 
 _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
@@ -180,5 +180,5 @@ class PubSubSubscriber:
 def _failure(reply: Any, error: Exception) -> Exception:
     if not isinstance(reply, hiredis.ReplyError):
         return SubscriptionLost(f"not a reply of the Redis protocol: {error}")
-    refused = str(reply).startswith(("NOPERM", "NOAUTH"))
-    return (SubscriptionRefused if refused else SubscriptionLost)(str(reply))
+    told = unavailable(reply)
+    return (SubscriptionRefused if isinstance(told, StoreRefused) else SubscriptionLost)(str(told))

@@ -6,7 +6,7 @@ from adapters.redis.commands import encode
 from adapters.redis.connecting import Connects
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
-from application.ports import Observer
+from application.ports import Observer, SubscriptionRefused
 
 
 class ShardSubscriber(PubSubSubscriber):
@@ -35,6 +35,14 @@ class ShardSubscriber(PubSubSubscriber):
     def is_lost(self) -> bool:
         """Whether subscribing anew is all that can be done with it."""
         return self._drain is None or self._drain.lost is not None or self._failure is not None or self._ending
+
+    async def subscribe(self) -> None:
+        try:
+            await super().subscribe()
+        except SubscriptionRefused as refused:
+            if str(refused).startswith("ERR unknown command"):
+                raise SubscriptionRefused(f"sharded pub/sub needs Redis 7.0 or later, or Valkey: {refused}") from None
+            raise
 
     async def hold(self) -> None:
         """Read nothing until `release`; what has been read can be received."""

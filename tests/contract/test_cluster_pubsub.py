@@ -17,7 +17,8 @@ from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessageSubscriber, StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.servers import Server, available_kinds
+from tests.kinds import ONE_UNLESS_LONG, SINCE_REDIS_7
+from tests.servers import Server
 from tests.service import Publisher
 
 SOON = 10.0  # seconds: for what must happen
@@ -49,7 +50,7 @@ class Reader:
         return next(node for node in self._cluster.nodes if node.port == self._node.at[1])
 
 
-@pytest.fixture(params=available_kinds())
+@pytest.fixture(params=ONE_UNLESS_LONG)
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """Three masters that the test may break."""
     with RedisCluster(request.param, tmp_path_factory.mktemp("own")) as running:
@@ -206,6 +207,7 @@ class TestPublishing:
                 assert reader.reply() == [b"smessage", channel.encode(), b"\x00{}"]
 
 
+@pytest.mark.parametrize("server", SINCE_REDIS_7, indirect=True)
 async def test_a_shard_channel_of_a_single_server_is_published_on(server: Server) -> None:
     publisher = RedisPublisher(Commands(Connector(server.url, timeout=SOON), timeout=SOON), "SPUBLISH")
     with Publisher(server.port) as reader:

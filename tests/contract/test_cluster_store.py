@@ -19,7 +19,8 @@ from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.clusters import RedisCluster
-from tests.servers import Server, available_kinds
+from tests.kinds import ONE_UNLESS_LONG
+from tests.servers import Server
 from tests.service import Publisher
 
 SOON = 10.0  # seconds: for what must happen
@@ -29,14 +30,14 @@ TWO = b'{"updated":"2023-10-01T12:00:01Z","valid":null,"values":{"n":2}}'
 OpenStore = Callable[..., RedisClusterStore]
 
 
-@pytest.fixture(scope="module", params=available_kinds())
+@pytest.fixture(scope="module", params=ONE_UNLESS_LONG)
 def movable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """Three masters whose slots may be moved."""
     with RedisCluster(request.param, tmp_path_factory.mktemp("movable")) as running:
         yield running
 
 
-@pytest.fixture(params=available_kinds())
+@pytest.fixture(params=ONE_UNLESS_LONG)
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """Three masters that the test may break."""
     with RedisCluster(request.param, tmp_path_factory.mktemp("own")) as running:

@@ -17,7 +17,8 @@ from adapters.redis.connecting import Connector
 from adapters.redis.dead_letters import RedisDeadLetters
 from application.ports import DeadLetter, DeadLetters, StoreUnavailable
 from tests.clusters import RedisCluster
-from tests.servers import Server, available_kinds
+from tests.kinds import ALL
+from tests.servers import Server
 
 TIMEOUT = 5.0  # seconds
 STREAM = "kv-updater:dead-letters"
@@ -65,7 +66,7 @@ def start_server() -> Iterator[StartServer]:
 
 
 @pytest.fixture(
-    params=[("memory", ""), *((kind, where) for kind in available_kinds() for where in ("", " cluster"))], ids="".join
+    params=[("memory", ""), *((kind, where) for kind in ALL for where in (" RESP2", " RESP3", " cluster"))], ids="".join
 )
 async def dead_letters(
     request: pytest.FixtureRequest, start_server: StartServer, start_cluster: Callable[[str], RedisCluster]
@@ -80,10 +81,10 @@ async def dead_letters(
             cluster.everywhere("FLUSHALL")
             commands = ClusterCommands(cluster.topology(timeout=TIMEOUT), timeout=TIMEOUT)
             letters = RedisDeadLetters(SlotCommands(commands, STREAM), STREAM, maxlen=CAP)
-        case (kind, _):
+        case (kind, way):
             server = start_server(kind)
             server.command("FLUSHALL")
-            letters = letters_on(server.url)
+            letters = letters_on(f"{server.url}?protocol={way[-1]}")
     yield letters
     await letters.close()
 

@@ -13,7 +13,8 @@ from adapters.redis.publisher import RedisPublisher
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessagePublisher, MessageSubscriber, StoreUnavailable
-from tests.servers import Server, available_kinds
+from tests.kinds import ALL
+from tests.servers import Server
 
 TIMEOUT = 5.0  # seconds
 
@@ -39,7 +40,7 @@ def start_server() -> Iterator[StartServer]:
         yield cache(lambda kind: running.enter_context(Server(kind)))
 
 
-@pytest.fixture(params=["memory", *available_kinds()])
+@pytest.fixture(params=["memory", *ALL])
 async def sides(
     request: pytest.FixtureRequest, start_server: StartServer
 ) -> AsyncIterator[tuple[MessagePublisher, Subscribe]]:

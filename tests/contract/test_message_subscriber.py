@@ -21,8 +21,9 @@ from adapters.redis.shards import ClusterShards, OneShard, Shard, Shards
 from application.events import BacklogFull, Event
 from application.ports import Delivery, MessageSubscriber, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
+from tests.kinds import ALL, SINCE_REDIS_7
 from tests.proxy import TcpProxy
-from tests.servers import Server, available_kinds
+from tests.servers import Server
 
 SOON = 10.0  # seconds: for what must happen
 ROOMY = 256 * 1024 * 1024  # bytes of backlog
@@ -251,14 +252,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         yield start
 
 
-WIRES = [
-    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in available_kinds() for protocol in (3, 2)
-]
+WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in ALL for protocol in (3, 2)]
 
 
 SHARDS = [
     pytest.param((kind, protocol, where), id=f"shard channels of {kind}{where} RESP{protocol}")
-    for kind in available_kinds()
+    for kind in SINCE_REDIS_7
     for where, protocol in (("", 3), ("", 2), (" cluster", 2))
 ]
 
@@ -775,6 +774,18 @@ class TestSubscribing:
             with pytest.raises(SubscriptionRefused, match="NOPERM"):
                 await subscriber.subscribe()
 
+    @pytest.mark.parametrize("kind", ALL)
+    @pytest.mark.parametrize("protocol", [3, 2])
+    async def test_a_server_without_shard_channels_is_a_refusal_that_says_which_have_them(
+        self, kind: str, protocol: int
+    ) -> None:
+        has_none = () if kind not in SINCE_REDIS_7 else ("--rename-command", "SSUBSCRIBE", "")
+        with Server(kind, args=has_none) as server:
+            opened = OnShards([server], None, protocol)
+            with pytest.raises(SubscriptionRefused, match=r"needs Redis 7\.0 or later.*unknown command .SSUBSCRIBE"):
+                await opened.subscriber("update").subscribe()
+            await opened.close()
+
     @pytest.mark.parametrize(
         "answer",
         [
@@ -813,8 +824,9 @@ class TestSubscribing:
             await asyncio.wait_for(ended.wait(), SOON)
 
     async def test_it_speaks_the_protocol_of_the_url(self, redis_channels: OnServer) -> None:
+        before = redis_channels.server.calls("hello")
         await redis_channels.subscriber("update").subscribe()
-        assert [f"resp={redis_channels.protocol}" in client for client in redis_channels.clients()] == [True]
+        assert redis_channels.server.calls("hello") - before == (redis_channels.protocol == 3)
 
 
 class TestReadingAhead:

@@ -1,7 +1,7 @@
 """What only several nodes show of a subscription to shard channels: each is lost by itself, and told for all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -15,14 +15,21 @@ from adapters.redis.shards import ClusterShards, Shard
 from application.events import SubscriptionBroken
 from application.ports import SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.servers import Server, available_kinds
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, SINCE_REDIS_7
+from tests.servers import Server
 from tests.world import Recorder
 
 SOON = 10.0  # seconds: for what must happen
 PATIENCE = 1.0  # seconds of the probes
 
 
-@pytest.fixture(params=available_kinds())
+@pytest.fixture(params=SINCE_REDIS_7)
+def cluster(request: pytest.FixtureRequest, start_cluster: Callable[[str], RedisCluster]) -> RedisCluster:
+    """Three masters shared by all tests."""
+    return start_cluster(request.param)
+
+
+@pytest.fixture(params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """Three masters that the test may break."""
     with RedisCluster(request.param, tmp_path_factory.mktemp("own")) as running:

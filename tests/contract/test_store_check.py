@@ -15,14 +15,14 @@ from adapters.redis.commit_script import CHECK_KEY, CommitScript
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
-from tests.servers import Server, available_kinds
+from tests.kinds import ALL
+from tests.servers import Server
 from tests.service import Publisher
 
 SOON = 10.0  # seconds: for what must happen
-KINDS = available_kinds()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ALL)
 def own(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that the test may break."""
     with Server(request.param) as running:
@@ -163,6 +163,8 @@ async def test_an_account_without_a_command_that_commits_need_is_a_refusal(
 async def test_an_account_that_may_use_the_record_keys_need_not_use_any_other(
     own: Server, rights: tuple[str, ...], prefix: str
 ) -> None:
+    if own.kind == "redis-6.2" and any("%" in right for right in rights):
+        pytest.skip("it has no selectors")
     async with store_of(own, *rights, key_prefix=prefix) as store:
         await store.check()
 
@@ -181,7 +183,7 @@ async def test_a_server_that_wants_a_login_is_a_refusal(own: Server) -> None:
     assert (error.kind, isinstance(error, StoreRefused)) == ("noauth", True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("command", ["EVALSHA", "EVAL", "SET", "GET"])
 async def test_a_server_without_a_command_that_commits_need_is_a_refusal(kind: str, command: str) -> None:
     with Server(kind, args=("--rename-command", command, "")) as server:
@@ -208,12 +210,12 @@ class TestNothingIsWritten:
 
     @pytest.mark.parametrize("prefix", ["", "records:"])
     async def test_not_a_key_of_somebody_else_s_that_happens_to_have_the_name(self, own: Server, prefix: str) -> None:
-        expires_at = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-        own.command("SET", prefix + CHECK_KEY, "not ours", "EXAT", expires_at)
+        expires_at = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1000
+        own.command("SET", prefix + CHECK_KEY, "not ours", "PXAT", expires_at)
         async with store_on(own.url, key_prefix=prefix) as store:
             await store.check()
         assert own.command("GET", prefix + CHECK_KEY) == b"not ours"
-        assert own.command("EXPIRETIME", prefix + CHECK_KEY) == expires_at
+        assert own.expires_at(prefix + CHECK_KEY) == expires_at
 
 
 def changes(server: Server) -> bytes:

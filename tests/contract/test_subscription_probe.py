@@ -15,8 +15,9 @@ from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import BacklogFull, Event, OutputBufferGrows
 from application.ports import MessageSubscriber, SubscriptionLost, SubscriptionRefused
+from tests.kinds import ALL
 from tests.proxy import TcpProxy
-from tests.servers import Server, available_kinds
+from tests.servers import Server
 
 SOON = 10.0  # seconds: for what must happen
 SHORT = 0.2  # seconds of silence: for what must be lost
@@ -186,9 +187,7 @@ class OnServer:
         return CountingConnector(url, timeout=SOON)
 
 
-WIRES = [
-    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in available_kinds() for protocol in (3, 2)
-]
+WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in ALL for protocol in (3, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -549,7 +548,7 @@ class TestRights:
             assert "right" not in str(caught.value)
             assert not heard.task.done()
 
-    @pytest.mark.parametrize("kind", available_kinds())
+    @pytest.mark.parametrize("kind", ALL)
     async def test_a_server_that_has_no_publish_is_a_refusal(self, kind: str) -> None:
         with Server(kind, args=("--rename-command", "PUBLISH", "")) as server:
             opened = OnServer(server, 3)

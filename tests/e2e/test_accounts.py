@@ -1,7 +1,7 @@
 """The accounts of docs/security.md do for what they are for, and for nothing else; no right is too many."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +13,9 @@ from redis.crc import key_slot
 
 from tests.accounts import PASSWORD, Account, account, appended
 from tests.clusters import RedisCluster
+from tests.kinds import BEFORE_REDIS_7, ONE_SINCE_REDIS_7_UNLESS_LONG, TWO_SINCE_REDIS_7_UNLESS_LONG
 from tests.sentinels import SentinelGroup
-from tests.servers import Server, available_kinds
+from tests.servers import Server
 from tests.service import Publisher, Service, command, started, stored, until
 from tests.world import message, record
 
@@ -37,6 +38,21 @@ HEAD, SUBSCRIPTION, PROBES, *RECORDS = PLAIN.parts
 IN_A_CLUSTER = PLAIN.having(*appended("The updater", "`redis+cluster://`"))
 SHARDED = Account(PLAIN.user, HEAD, *appended("The updater", "sharded_pubsub"), *RECORDS)
 SENTINEL = account("sentinel")
+
+
+@pytest.fixture(scope="module", params=TWO_SINCE_REDIS_7_UNLESS_LONG)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One whose accounts may have rights in brackets."""
+    with Server(request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=TWO_SINCE_REDIS_7_UNLESS_LONG)
+def cluster(request: pytest.FixtureRequest, start_cluster: Callable[[str], RedisCluster]) -> RedisCluster:
+    """One whose accounts may have rights in brackets."""
+    running = start_cluster(request.param)
+    running.everywhere("FLUSHALL")
+    return running
 
 
 @pytest.fixture
@@ -107,6 +123,10 @@ class TestTheUpdater:
             notices = {reader.reply()[2] for _ in GOOD}
         assert notices == set(MESSAGES.values())
         assert (totals["received"], totals["committed"], totals["rejected"]) == (3, 2, 1)
+
+    @pytest.mark.parametrize("server", BEFORE_REDIS_7, indirect=True)
+    def test_without_brackets_it_does_its_whole_job_on_redis_6_2(self, own: Server, tmp_path: Path) -> None:
+        self.test_it_does_its_whole_job(own, tmp_path, UPDATER.flat())
 
     @pytest.mark.parametrize("right", UPDATER.without_one())
     def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
@@ -217,7 +237,7 @@ class TestInACluster:
             tells_an_error(service, publisher, ("PUBLISH", "update", MESSAGES["kv:one"]))
 
 
-@pytest.fixture(scope="module", params=available_kinds())
+@pytest.fixture(scope="module", params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:
     with SentinelGroup(request.param, tmp_path_factory.mktemp("sentinels")) as running:
         yield running
@@ -395,7 +415,7 @@ PUBLISH persisted x | PUBLISH kv-updater:probe:x x | SUBSCRIBE update | XRANGE k
 }
 
 
-@pytest.mark.parametrize("kind", available_kinds())
+@pytest.mark.parametrize("kind", TWO_SINCE_REDIS_7_UNLESS_LONG)
 def test_each_account_is_a_line_of_an_acl_file(kind: str, tmp_path: Path) -> None:
     accounts = [UPDATER.having(*OPTIONAL), *map(account, ("publisher", "reader", "dead-letters"))]
     lines = [f"user {who.user} {who.rules}\n" for who in accounts]

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.servers import Server, available_kinds
+from tests.kinds import TWO_UNLESS_LONG
+from tests.servers import Server
 from tests.service import Publisher, Service, command, started, stored, subscribed, until
 from tests.world import message, record
 
@@ -273,7 +274,7 @@ class TestNames:
 
 
 class TestAddresses:
-    @pytest.fixture(params=available_kinds())
+    @pytest.fixture(params=TWO_UNLESS_LONG)
     def guarded(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         """A server with a password, which listens on a socket as well."""
         with Server(request.param, password=PASSWORD, unix_socket=tmp_path_factory.mktemp("s") / "s") as running:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.servers import available_kinds
+from tests.kinds import ALL, ONE_UNLESS_LONG
 
-_kinds = available_kinds()
-
-KINDS_UNLESS_LONG = [*_kinds[:1], *(pytest.param(kind, marks=pytest.mark.long) for kind in _kinds[1:])]
+one_kind_unless_long = pytest.mark.parametrize("server", ONE_UNLESS_LONG, indirect=True)
 """Every kind in the long run; in the short one the first will do."""
 
-one_kind_unless_long = pytest.mark.parametrize("server", KINDS_UNLESS_LONG, indirect=True)
+one_kind = pytest.mark.parametrize("server", ALL[:1], indirect=True)
+"""The first will do, for the fault takes long."""

@@ -8,13 +8,13 @@ import pytest
 
 from tests.clusters import RedisCluster
 from tests.faults.cluster_trial import ANOTHER_NODE, ITS_NODE, TryOnCluster, both_transports, on_either_node
-from tests.faults.kinds import KINDS_UNLESS_LONG
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG
 from tests.service import until
 
 NOT_REPLICATED = "not replicated"  # a failover may take away what the old master had acknowledged
 
 
-@pytest.fixture(params=KINDS_UNLESS_LONG)
+@pytest.fixture(params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def replicated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisCluster]:
     """Three masters, each with a replica; while one is dead the others take writes."""
     args = ("--cluster-require-full-coverage", "no")

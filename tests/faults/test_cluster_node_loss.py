@@ -8,8 +8,8 @@ import pytest
 
 from tests.clusters import RedisCluster
 from tests.faults.cluster_trial import ANOTHER_NODE, ITS_NODE, TAGS, TryOnCluster, both_transports, on_either_node
-from tests.faults.kinds import KINDS_UNLESS_LONG
 from tests.faults.trial import GAP
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG
 from tests.service import until
 
 KEEPS_ALL = ("--appendonly", "yes")
@@ -17,7 +17,7 @@ NOTICED_WITHIN = 10.0  # seconds, with the probes as they are by default
 BACK_WITHIN = 5.0
 
 
-@pytest.fixture(params=KINDS_UNLESS_LONG)
+@pytest.fixture(params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisCluster]:
     """Three masters that keep what they have taken, and take writes while another one is dead."""
     args = (*KEEPS_ALL, "--cluster-require-full-coverage", "no")
@@ -25,7 +25,7 @@ def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisClu
         yield running
 
 
-@pytest.fixture(params=KINDS_UNLESS_LONG)
+@pytest.fixture(params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def all_or_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisCluster]:
     """Three masters that keep what they have taken; while one is dead the others refuse, as is the default."""
     with RedisCluster(request.param, tmp_path, args=KEEPS_ALL) as running:

@@ -7,13 +7,13 @@ from redis.crc import key_slot
 
 from tests.clusters import RedisCluster
 from tests.faults.cluster_trial import SLOTS, TryOnCluster
-from tests.faults.kinds import KINDS_UNLESS_LONG
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG
 from tests.servers import Server
 
 CHANNEL = key_slot(b"update")
 
 
-@pytest.fixture(scope="module", params=KINDS_UNLESS_LONG)
+@pytest.fixture(scope="module", params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def movable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """Three masters whose slots may be moved, and are moved back. None takes another for dead on a busy machine."""
     patient = ("--cluster-node-timeout", "15000")

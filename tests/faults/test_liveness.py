@@ -10,12 +10,11 @@ from tests.faults.trial import GAP
 from tests.faults.wire import wire_to
 from tests.proxy import TcpProxy
 from tests.servers import Server
-from tests.service import Publisher, Service, started, stored, subscribed, until
+from tests.service import Publisher, Service, stored, subscribed, until
 from tests.world import message, record
 
 SILENCE = 0.5  # seconds
 PROBING = ("--probe-interval", "0.3s", "--probe-timeout", f"{SILENCE}s")
-REFUSED = "Redis refuses what the service needs"
 SECRET = "not-for-logs"
 KEYS = [f"key:{number}" for number in range(50)]
 
@@ -135,33 +134,6 @@ class TestSilence:
 
         assert totals["received"] == totals["committed"] == 1
         assert stored(own) == {"key": record()}
-
-
-class TestRefusedAtTheStart:
-    """One line says what is missing, and it ends: no retry would help."""
-
-    @pytest.mark.parametrize("command", ["subscribe", "publish", "evalsha", "eval", "get", "set"])
-    def test_a_right_that_is_missing(self, own: Server, tmp_path: Path, command: str) -> None:
-        url = limited(own)
-        own.command("ACL", "SETUSER", "limited", f"-{command}")
-        ends_with_one_error(url, (), tmp_path, "NOPERM", command)
-
-    @pytest.mark.parametrize("userinfo", ["", f":{SECRET}-but-wrong@", f"nobody:{SECRET}@"])
-    def test_a_login_to_the_store(self, own: Server, redis_url: str, tmp_path: Path, userinfo: str) -> None:
-        own.command("CONFIG", "SET", "requirepass", SECRET)
-        flags = ("--store-url", f"redis://{userinfo}127.0.0.1:{own.port}")
-        ends_with_one_error(redis_url, flags, tmp_path)
-
-
-def ends_with_one_error(url: str, flags: tuple[str, ...], directory: Path, *words: str) -> None:
-    env = {"KV_UPDATER_REDIS_URL": url, "KV_UPDATER_LOG_FORMAT": "json"}
-    with started(*PROBING, *flags, directory=directory, env=env) as service:
-        assert service.ends() == 1
-        assert errors(service) == [REFUSED]
-        assert all(word in service.logged(REFUSED)[0]["detail"] for word in words), service.raw_log
-        assert len(service.entries) == len(service.raw_log.splitlines())
-        assert service.logged("Ready") == []
-        assert SECRET.encode() not in service.raw_log
 
 
 class TestRefusedLater:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kinds import ONE_UNLESS_LONG
 from tests.sentinels import SERVICE, SentinelGroup
-from tests.servers import Server, available_kinds
+from tests.servers import Server
 from tests.service import Publisher, command, stored, subscribed, until
 from tests.world import message, record
 
@@ -68,7 +69,7 @@ def behind_a_frozen_sentinel(group: SentinelGroup) -> None:
     by_command(group)
 
 
-@pytest.mark.parametrize("kind", available_kinds())
+@pytest.mark.parametrize("kind", ONE_UNLESS_LONG)
 @pytest.mark.parametrize(
     ("fail_over", "sentinels"),
     [

@@ -121,7 +121,7 @@ async def test_stalled_replies_wait_behind_the_server(client: Client, proxy: Tcp
 
 async def test_a_stalled_subscriber_is_cut_off_by_the_server(proxy: TcpProxy, server: Server) -> None:
     publish = "for _ = 1, 100 do redis.call('PUBLISH', 'update', string.rep('x', 10000)) end"
-    with Server(server.kind, args=("--client-output-buffer-limit", "pubsub 1mb 0 0")) as small:
+    with Server(server.kind, args=("--client-output-buffer-limit", "pubsub", "1mb", "0", "0")) as small:
         proxy.target_port = small.port
         subscriber = await Client.connect(proxy.port)
         subscriber.send(b"SUBSCRIBE update")

@@ -1,0 +1,25 @@
+"""Fixtures of the contracts, which hold on every kind of server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clusters import RedisCluster
+from tests.conftest import StartCluster
+from tests.kinds import ALL
+from tests.servers import Server
+
+
+@pytest.fixture(scope="session", params=ALL)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """As for all tests, of every kind in the short run too."""
+    with Server(request.param) as running:
+        yield running
+
+
+@pytest.fixture(params=ALL)
+def cluster(request: pytest.FixtureRequest, start_cluster: StartCluster) -> RedisCluster:
+    """As for all tests, of every kind in the short run too."""
+    running = start_cluster(request.param)
+    running.everywhere("FLUSHALL")
+    return running
