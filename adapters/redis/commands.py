@@ -12,8 +12,12 @@ from application.ports import StoreRefused, StoreUnavailable
 Argument = str | bytes | int
 _INCOMPLETE = object()
 _REFUSALS = frozenset({"noauth", "wrongpass", "noperm"})
-# The second is what a script gets, before Redis 7 and without a code, for a command that the account may not use.
-_REFUSED_TEXTS = ("ERR unknown command", "ERR The user executing the script can't run this command")
+# The others are what a script gets, without a code, for a command that the account may not use: of Redis and Valkey.
+_REFUSED_TEXTS = (
+    "ERR unknown command",
+    "ERR The user executing the script can't run this command",
+    "ERR ACL failure in script",
+)
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
