@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -31,9 +30,9 @@ class Place:
         for stream in ("update", "price"):
             server.command("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM")
 
-    def store(self, userinfo: str = "", **options: Any) -> RedisStore:
+    def store(self, userinfo: str = "", *, streams: Sequence[str] = ("update", "price")) -> RedisStore:
         url = self.server.url.replace("://", f"://{userinfo}")
-        script = CommitScript(streams=StreamKeys(GROUP, IDS, ["update", "price"]), **options)
+        script = CommitScript(streams=StreamKeys(GROUP, IDS, streams))
         store = RedisStore(Commands(Connector(url, timeout=SOON), timeout=SOON), script)
         self._opened.append(store)
         return store
@@ -144,6 +143,18 @@ async def test_a_record_that_somebody_else_has_put_there_has_no_id(place: Place,
     assert place.held("a") == (TWO, b"1-0")
 
 
+async def test_where_the_streams_are_on_another_server_it_keeps_their_ids_all_the_same(place: Place) -> None:
+    update = place.given("update", 3)
+    store = place.store(streams=())
+    assert not store.acknowledges
+    assert await store.commit(write("a", ABSENT, ONE, update[:1])) == {}
+    assert await store.commit(write("a", Found(ONE, b"0-9"), TWO, update[1:])) == {0: Found(ONE, b"1-0")}
+    assert await store.commit(write("a", Found(ONE, b"1-0"), TWO, update[1:])) == {}
+    assert place.held("a") == (TWO, b"3-0")
+    assert len(place.pending("update")) == 3
+    await store.check()
+
+
 @pytest.mark.parametrize("gone", ["DEL update", "XGROUP DESTROY update updaters", "SET update another"])
 async def test_where_there_is_nothing_to_acknowledge_any_more_the_write_is_done(
     place: Place, store: RedisStore, gone: str
@@ -177,6 +188,19 @@ async def test_an_account_that_may_not_acknowledge_is_refused(place: Place) -> N
     finally:
         place.server.command("ACL", "DELUSER", "limited")
     assert place.pending("update") == [b"1-0"]
+
+
+async def test_one_that_has_not_logged_in_is_refused(server: Server) -> None:
+    """To a long command Redis does not say NOAUTH."""
+    with Server(server.kind, password="right") as protected:
+        url = f"redis://127.0.0.1:{protected.port}"
+        script = CommitScript(streams=StreamKeys(GROUP, IDS, ["update"]))
+        store = RedisStore(Commands(Connector(url, timeout=SOON), timeout=SOON), script)
+        with pytest.raises(StoreRefused):
+            await store.check()
+        with pytest.raises(StoreRefused):
+            await store.commit(write("a", ABSENT, ONE, [Entry(b"update", b"1-0")]))
+        await store.close()
 
 
 async def test_a_key_that_is_denied_does_not_hold_up_the_others(place: Place) -> None:
