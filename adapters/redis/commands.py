@@ -12,9 +12,11 @@ from application.ports import StoreRefused, StoreUnavailable
 Argument = str | bytes | int
 _INCOMPLETE = object()
 _REFUSALS = frozenset({"noauth", "wrongpass", "noperm"})
-# The others are what a script gets, without a code, for a command that the account may not use: of Redis and Valkey.
+# Without a code are refused: of whom has not logged in a command of more than ten words, instead of NOAUTH, and in a
+# script a command that the account may not use (of Redis and of Valkey).
 _REFUSED_TEXTS = (
     "ERR unknown command",
+    "ERR Protocol error: unauthenticated",
     "ERR The user executing the script can't run this command",
     "ERR ACL failure in script",
 )
