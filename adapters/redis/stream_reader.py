@@ -16,6 +16,8 @@ from domain.entry_fields import payload_of
 # Seconds that a read waits for an entry; at the stop it is waited for.
 _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
+# Seconds below which a read has brought so little that the next one may bring twice as much.
+_QUICK = 1.0
 
 
 class StreamReader:
@@ -26,7 +28,7 @@ class StreamReader:
 
     def __init__(self, group: ConsumerGroup, *, count: int, claim_after: float, observer: Observer) -> None:
         self.group = group
-        self._count = count
+        self._count = self._at_once = count
         self._claim_after = claim_after
         self._wait = min(_LONGEST_WAIT, claim_after / 4)
         self._observer = observer
@@ -59,17 +61,17 @@ class StreamReader:
 
     async def next(self) -> list[Delivery]:
         """The next entries, or none for now. Raises StoreUnavailable."""
-        await self._look_for_the_dead()
-        while self._left:
-            if taken := await self._take_over():
-                return taken
-        look, entries = await self.group.read(self._count, self._wait)
-        lost = self._trimmed.count(look, len(entries))
-        # Where the last one that was read is still there, none behind it was trimmed.
-        if lost or (lost is None and await self.group.deleted([look.last_delivered])):
-            self._tell_lost(lost, "they were trimmed before anybody read them")
-        deliveries = self._deliveries((entry, 1) for entry in entries)
-        self.more_bytes = sum(len(payload) for payload, _, _ in deliveries) if len(entries) == self._count else 0
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            deliveries = await self._next()
+        except StoreUnavailable as error:
+            # They may be more than comes through in the time for a reply, and would be so the next time.
+            if error.kind == "timeout":
+                self._at_once = max(1, self._at_once // 2)
+            raise
+        if clock() - started < _QUICK:
+            self._at_once = min(self._count, 2 * self._at_once)
         return deliveries
 
     async def keep_alive(self) -> None:
@@ -94,6 +96,21 @@ class StreamReader:
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_LONGEST_FAREWELL):
                 await self.group.forget(self.group.consumer)
+
+    async def _next(self) -> list[Delivery]:
+        await self._look_for_the_dead()
+        while self._left:
+            if taken := await self._take_over():
+                return taken
+        count = self._at_once
+        look, entries = await self.group.read(count, self._wait)
+        lost = self._trimmed.count(look, len(entries))
+        # Where the last one that was read is still there, none behind it was trimmed.
+        if lost or (lost is None and await self.group.deleted([look.last_delivered])):
+            self._tell_lost(lost, "they were trimmed before anybody read them")
+        deliveries = self._deliveries((entry, 1) for entry in entries)
+        self.more_bytes = sum(len(payload) for payload, _, _ in deliveries) if len(entries) == count else 0
+        return deliveries
 
     async def _make_group(self) -> None:
         await self.group.create()
@@ -120,7 +137,7 @@ class StreamReader:
         """Some of what is left of the first of these consumers."""
         consumer, after = self._left[0]
         own = consumer == self.group.consumer
-        pending = await self.group.pending(consumer, after, self._count)
+        pending = await self.group.pending(consumer, after, self._at_once)
         if not pending:
             self._left.popleft()
             if own:

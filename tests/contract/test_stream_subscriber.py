@@ -308,6 +308,22 @@ class TestLoss:
         on_server.add("update", b"\r\n", b"", b"$1\r\nx\r\n", b"\x00" * 50)
         assert payloads(await receive(subscriber, 4)) == [b"\r\n", b"", b"$1\r\nx\r\n", b"\x00" * 50]
 
+    async def test_more_than_comes_through_in_the_time_for_a_reply_comes_in_smaller_parts(self, own: Streams) -> None:
+        async with TcpProxy("127.0.0.1", own.nodes[0].port) as proxy:
+            proxy.replies.bandwidth = 1_000_000
+            own.add("update", *[b"x" * 50_000] * 16)
+            subscriber = await own.subscribed("update", port=proxy.port, timeout=SHORT)
+            settled: set[bytes] = set()
+            async with asyncio.timeout(SOON):
+                while len(settled) < 16:
+                    try:
+                        came = entries(await subscriber.receive())
+                    except SubscriptionLost:
+                        await subscriber.subscribe()
+                    else:
+                        await subscriber.acknowledge(came)
+                        settled |= {entry.id for entry in came}
+
     async def test_a_claim_whose_reply_is_lost_is_claimed_already(self, on_server: Streams, proxy: TcpProxy) -> None:
         await (await on_server.subscribed("update", consumer="other")).close()
         on_server.add_many("update", 1, 3)
@@ -704,12 +720,12 @@ class TestTrimming:
             streams.add_many("update", added + 1, last, cap=100)
             added = last
             for count in reads:
-                reader._count = count
+                reader._count = reader._at_once = count
                 came = await reader.next()
                 read += len(came)
                 lost = int(came[-1][0]) - read
                 assert self._told(streams) == lost
-        reader._count = 1000
+        reader._count = reader._at_once = 1000
         read += len(await reader.next())
         assert await reader.next() == []
         assert self._told(streams) == added - read
@@ -738,7 +754,7 @@ class TestTrimming:
         ]
         streams.add_many("update", 1, 10)
         for reader in (one, other):
-            reader._count = 50
+            reader._count = reader._at_once = 50
             await reader.next()
         streams.add_many("update", 11, 130, cap=100)
         assert len(await one.next()) == 50
