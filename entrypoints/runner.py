@@ -109,6 +109,8 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         refused, others = group.split((SubscriptionRefused, StoreRefused))
         if refused is None or others is not None:
             raise others or group from None
+        # No message is to blame for that.
+        await updater.stop()
         logger.bind(detail=str(refused.exceptions[0])).error("Redis refuses what the service needs")
         return 1
     _with_totals(container).info("KV-Updater stopped")

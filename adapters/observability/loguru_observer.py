@@ -158,12 +158,15 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: EntriesLost) -> None:
-        self._write("ERROR", f"Stream entries lost: {event.why}", stream=quote(event.stream), count=event.count)
+        line = f"Stream entries lost: {event.why}"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, stream=quote(event.stream), count=event.count)
 
     @_log.register
     def _(self, event: EntriesClaimed) -> None:
         line = "Stream entries of a dead updater claimed"
-        self._write("WARNING", line, stream=quote(event.stream), count=event.count)
+        if self._passes("WARNING", line):
+            self._write("WARNING", line, stream=quote(event.stream), count=event.count)
 
     def _passes(self, level: str, line: str) -> bool:
         self._levels[line] = level

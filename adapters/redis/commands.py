@@ -16,9 +16,11 @@ _REFUSALS = frozenset({"noauth", "wrongpass", "noperm", "unknown_command"})
 # Redis 6.2 puts this before the error of a command in a script: the whole where the script ends by it, the rest always.
 _IN_SCRIPT = re.compile(r"^(ERR Error running script \(call to f_\w+\): @user_script:\d+: )?@user_script: \d+: -?")
 # Errors whose code says nothing or that have none. A right is denied to a script in these words by Redis 6.2 and 7.0
-# ("The user ..."), and by Redis 7.2 and later and Valkey.
+# ("The user ..."), and by Redis 7.2 and later and Valkey. Who has not logged in hears of a command of more than ten
+# words that it breaks the protocol.
 _KINDS_BY_TEXT = (
     (re.compile("(ERR )?(The user executing the script can't|ACL failure in script:) "), "noperm"),
+    (re.compile("ERR Protocol error: unauthenticated"), "noauth"),
     (re.compile("ERR unknown command "), "unknown_command"),
 )
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}

@@ -23,7 +23,8 @@ end
 
 local function flush(stream)
   local sent = redis.pcall('XACK', KEYS[n + 1 + stream], group, unpack(acknowledged[stream]))
-  if type(sent) == 'table' then failure = sent end
+  -- Where something else has taken the place of the stream, nothing is pending there.
+  if type(sent) == 'table' and string.sub(sent.err, 1, 9) ~= 'WRONGTYPE' then failure = sent end
   acknowledged[stream] = nil
 end
 

@@ -1,41 +1,26 @@
-"""One consumer of a consumer group of one stream: the commands, and what their replies say."""
+"""One consumer of a consumer group of one stream: the commands."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import hiredis
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from adapters.redis.cluster_commands import SlotCommands
-from adapters.redis.commands import Argument, Commands, unavailable
+from adapters.redis.commands import Argument, Commands
+from adapters.redis.stream_replies import Look, Stored, entries_of, look_at, rows_of, told
 from application.ports import StoreUnavailable
-
-Stored = tuple[bytes, Sequence[bytes]]
-"""An entry: its id, and names and values in turn."""
 
 # Behind this there is at most one id, and that one means `>`: what asks for entries behind it gets none.
 _BEHIND_ALL = "18446744073709551615-18446744073709551614"
+_NO_ENTRY = "0-0"
 # Only in one piece: a consumer that wakes up in between would lose what it has just been given.
 _FORGET = """\
 if redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])[1] then return 0 end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])"""
 
 
-class Look(NamedTuple):
-    """A group just before it was read. `lag`: entries added and not yet read (None: the server cannot tell).
-
-    `length`: entries that the stream still has.
-    """
-
-    last_delivered: bytes
-    lag: int | None
-    length: int
-
-
 class ConsumerGroup:
     """`reading` is a connection for reads that wait, and for nothing else; `asking` one for the rest.
 
-    Every method that asks something raises StoreUnavailable, with the kind `nogroup` where there is no such group: the
-    server has lost its data, or somebody has deleted it.
+    Every method that asks something raises StoreUnavailable.
     """
 
     def __init__(
@@ -53,26 +38,45 @@ class ConsumerGroup:
         self._group = group
         self.consumer = consumer
 
-    async def create(self) -> bool:
-        """Make the group, and the stream, where they are missing; whether they were. It starts at the first entry."""
+    async def rehearse(self) -> None:
+        """Use each command, to no effect, so that one that is denied is told now and not in the middle of the work.
+
+        Raises StoreUnavailable with the kind `nogroup` where there is no such group: the server has lost its data, or
+        somebody has deleted it.
+        """
+        name = (self.stream, self._group)
+        replies = await self._asking.calls(
+            self._proof(),
+            ("XINFO", "GROUPS", self.stream),
+            ("XINFO", "CONSUMERS", *name),
+            ("XLEN", self.stream),
+            ("XPENDING", *name, "-", "+", 1, self.consumer),
+            ("XCLAIM", *name, self.consumer, 0, _NO_ENTRY),
+            ("XRANGE", self.stream, _NO_ENTRY, _NO_ENTRY),
+            ("XACK", *name, _NO_ENTRY),
+            ("EVAL", _FORGET, 1, *name, ""),
+        )
+        for reply in replies:
+            told(reply)
+
+    async def create(self) -> None:
+        """Make the group, and the stream, where they are missing. It starts at the first entry."""
         try:
             await self._asking.call("XGROUP", "CREATE", self.stream, self._group, "0", "MKSTREAM")
         except StoreUnavailable as error:
             if error.kind != "busygroup":
                 raise
-            return False
-        return True
 
     async def read(self, count: int, wait: float) -> tuple[Look, Sequence[Stored]]:
         """At most `count` new entries; none where in `wait` seconds none came."""
         read: tuple[Argument, ...] = ("XREADGROUP", "GROUP", self._group, self.consumer, "COUNT", count)
         read = (*read, "BLOCK", round(wait * 1000), "STREAMS", self.stream, ">")
-        replies = await self._reading.calls(("XINFO", "GROUPS", self.stream), ("XLEN", self.stream), read)
-        entries, length, groups = map(_told, reversed(replies))
-        name = self._group.encode()
-        group = next(group for group in map(dict, map(_pairs, groups)) if group[b"name"] == name)
-        look = Look(group[b"last-delivered-id"], group.get(b"lag"), length)
-        return look, [entry for _, entries in _pairs(entries or ()) for entry in entries]
+        groups: tuple[Argument, ...] = ("XINFO", "GROUPS", self.stream)
+        replies = await self._reading.calls(groups, ("XLEN", self.stream), read, groups)
+        # First of all what the read met: where there is no stream any more, the others say it in other words.
+        entries = entries_of(told(replies[2]))
+        before, length, after = (told(replies[number]) for number in (0, 1, 3))
+        return look_at(self._group.encode(), before, length, after), entries
 
     async def pending(self, consumer: bytes, after: bytes, count: int) -> dict[bytes, int]:
         """The ids that a consumer has not acknowledged, from behind `after` (`b""`: from the first), each with how
@@ -83,33 +87,36 @@ class ConsumerGroup:
 
     async def claim(self, ids: Mapping[bytes, int], idle: float) -> list[Stored]:
         """Take these over, delivered so often; not those that somebody has taken in the last `idle` seconds."""
-        entries: list[Stored] = []
-        for deliveries in set(ids.values()):
-            these = [id_ for id_, number in ids.items() if number == deliveries]
-            claim: tuple[Argument, ...] = (
-                "XCLAIM",
-                self.stream,
-                self._group,
-                self.consumer,
-                round(idle * 1000),
-                *these,
-            )
-            # Before Redis 7 there is a nil for an entry that was deleted.
-            entries += filter(None, await self._asking.call(*claim, "RETRYCOUNT", deliveries))
-        return entries
+        claimed = await self._claim(ids, idle)
+        # Before Redis 7 there is a nil for an entry that was deleted.
+        entries: dict[bytes, Stored] = {entry[0]: entry for entry in claimed if entry}
+        return [entries[id_] for id_ in ids if id_ in entries]
+
+    async def give_back(self, ids: Mapping[bytes, int]) -> None:
+        """These stay pending, delivered so often: whoever takes them over counts one more."""
+        await self._claim(ids, 0, "JUSTID")
 
     async def deleted(self, ids: Sequence[bytes]) -> list[bytes]:
         """Which of these the stream has no more."""
-        return [id_ for id_ in ids if not await self._asking.call("XRANGE", self.stream, id_, id_)]
+        if not ids:
+            return []
+        found = map(told, await self._asking.calls(*(("XRANGE", self.stream, id_, id_) for id_ in ids)))
+        return [id_ for id_, entry in zip(ids, found, strict=True) if not entry]
 
     async def acknowledge(self, ids: Sequence[bytes]) -> None:
-        """These are settled. Those that are not pending are passed over, as all are where there is no group."""
-        if ids:
+        """These are settled. Those that are not pending are passed over, as all are where there is no stream."""
+        if not ids:
+            return
+        try:
             await self._asking.call("XACK", self.stream, self._group, *ids)
+        except StoreUnavailable as error:
+            # Something else has taken the place of the stream: nothing is pending there.
+            if error.kind != "wrongtype":
+                raise
 
     async def silent_for(self, seconds: float) -> list[tuple[bytes, int]]:
         """The other consumers that have asked for nothing so long, and how many entries each has not acknowledged."""
-        rows = map(dict, map(_pairs, await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group)))
+        rows = rows_of(await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group))
         return [
             (row[b"name"], row[b"pending"])
             for row in rows
@@ -125,11 +132,10 @@ class ConsumerGroup:
 
         To the others it shows that this consumer is alive, which before Redis 7.2 a read that waits does not.
         """
-        whoever = ("GROUP", self._group, self.consumer)
-        await self._asking.call("XREADGROUP", *whoever, "COUNT", 1, "STREAMS", self.stream, _BEHIND_ALL)
+        await self._asking.call(*self._proof())
 
     async def stop_reading(self) -> None:
-        """Break off the read that waits, if one does; the next one connects anew."""
+        """Break off the read that waits, if one does; the next one connects anew. Idempotent."""
         await self._reading.close()
 
     async def close(self) -> None:
@@ -137,17 +143,15 @@ class ConsumerGroup:
         await self._reading.close()
         await self._asking.close()
 
+    def _proof(self) -> tuple[Argument, ...]:
+        whoever = ("GROUP", self._group, self.consumer)
+        return ("XREADGROUP", *whoever, "COUNT", 1, "STREAMS", self.stream, _BEHIND_ALL)
 
-def _told(reply: Any) -> Any:
-    if isinstance(reply, hiredis.ReplyError):
-        raise unavailable(reply)
-    return reply
-
-
-def _pairs(reply: Any) -> Iterator[tuple[Any, Any]]:
-    """Names and values, which are a map under RESP3, and an array under RESP2: of pairs, or flat."""
-    if isinstance(reply, dict):
-        return iter(reply.items())
-    if reply and isinstance(reply[0], list):
-        return iter((name, value) for name, value in reply)
-    return zip(reply[::2], reply[1::2], strict=True)
+    async def _claim(self, ids: Mapping[bytes, int], idle: float, *options: str) -> list[Any]:
+        commands: list[tuple[Argument, ...]] = []
+        for deliveries in set(ids.values()):
+            these = [id_ for id_, number in ids.items() if number == deliveries]
+            whoever = (self.stream, self._group, self.consumer, round(idle * 1000))
+            commands.append(("XCLAIM", *whoever, *these, "RETRYCOUNT", deliveries, *options))
+        replies = map(told, await self._asking.calls(*commands))
+        return [claimed for reply in replies for claimed in reply]

@@ -20,7 +20,7 @@ from application.ports import StoreUnavailable
 
 
 class RedisStore:
-    """On one server. What the script knows of streams is all there, so that it acknowledges entries too."""
+    """On one server. Where the streams that the script knows of are there too, it acknowledges their entries."""
 
     def __init__(self, commands: Commands, script: CommitScript) -> None:
         self._commands = commands
@@ -34,7 +34,7 @@ class RedisStore:
         return bool(self._stream_numbers)
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
-        settled = map(self._settled, batch.entries)
+        settled = map(self._settled, batch.entries) if self.acknowledges else [b""] * len(batch.entries)
         try:
             return read_answer(await self._evaluate(self._script.arguments(batch, self._stream_keys, settled)))
         except StoreUnavailable as error:

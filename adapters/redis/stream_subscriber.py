@@ -25,20 +25,28 @@ class StreamSubscriber:
         self._lost: BaseException | None = None
         # Whoever has waited longest for its turn comes first.
         self._reading: dict[StreamReader, asyncio.Task[list[Delivery]]] = {}
+        self._living: list[asyncio.Task[None]] = []
 
     @property
     def backlog_bytes(self) -> int:
         return sum(reader.more_bytes for reader in self._readers.values())
 
     async def subscribe(self) -> None:
-        await self._stop_reading()
+        await self._stop()
+        # All connections anew: what a read would still bring is no answer to the next, and either may be a dead one.
+        await asyncio.gather(*(reader.group.close() for reader in self._readers.values()))
         self._ending, self._lost = False, None
         self._subscription += 1
         try:
             for reader in self._readers.values():
                 await reader.open(self._subscription)
         except StoreUnavailable as error:
-            raise _as_subscription(error) from None
+            # A key of another type stays one until somebody deletes it.
+            refused = isinstance(error, StoreRefused) or error.kind == "wrongtype"
+            raise (SubscriptionRefused if refused else SubscriptionLost)(str(error)) from None
+        self._living = [
+            asyncio.create_task(reader.keep_alive(), name="keep a consumer alive") for reader in self._readers.values()
+        ]
 
     async def receive(self) -> Sequence[Delivery]:
         while True:
@@ -47,10 +55,13 @@ class StreamSubscriber:
                 if self._lost is not None:
                     raise self._lost
                 return ()
-            done, _ = await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*self._reading.values(), *self._living), return_when=asyncio.FIRST_COMPLETED)
+            for task in filter(asyncio.Task.done, (*self._reading.values(), *self._living)):
+                if self._lost is None and (error := task.exception()) is not None:
+                    self._lost = _lost(error)
             reader = next((reader for reader, task in self._reading.items() if _has_come(task)), None)
             if reader is None:
-                raise self._lost or _as_subscription(done.pop().exception())
+                raise self._lost or AssertionError("nothing has come, and nothing has failed")
             deliveries = self._reading.pop(reader).result()
             self._read_on()
             if deliveries:
@@ -58,16 +69,19 @@ class StreamSubscriber:
 
     async def probe(self) -> float:
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started, subscription = loop.time(), self._subscription
         try:
             async with asyncio.timeout(self._probe_timeout):
                 await asyncio.gather(*(reader.group.prove() for reader in self._readers.values()))
         except (StoreUnavailable, TimeoutError) as error:
-            told = StoreUnavailable("timeout", f"no answer within {self._probe_timeout:g} s")
-            self._lost = _as_subscription(told if isinstance(error, TimeoutError) else error)
-            for reader in self._readers.values():
-                await reader.group.stop_reading()
-            raise self._lost from None
+            if isinstance(error, TimeoutError):
+                error = StoreUnavailable("timeout", f"no answer within {self._probe_timeout:g} s")
+            lost = _lost(error)
+            # An answer that comes too late says nothing about a subscription that was made meanwhile.
+            if subscription == self._subscription:
+                self._lost = self._lost or lost
+                await asyncio.gather(*(reader.group.stop_reading() for reader in self._readers.values()))
+            raise lost from None
         return loop.time() - started
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -83,34 +97,34 @@ class StreamSubscriber:
         self._ending = True
 
     async def close(self) -> None:
-        await self._stop_reading()
-        for reader in self._readers.values():
-            if self._subscription:
-                await reader.leave()
-            await reader.group.close()
+        await self._stop()
+        await asyncio.gather(*(self._leave(reader) for reader in self._readers.values()))
+
+    async def _leave(self, reader: StreamReader) -> None:
+        await reader.group.stop_reading()
+        if self._ending:
+            # Where nobody has asked for the end this process fails, and it may be an entry that it fails of.
+            await reader.give_back()
+        if self._subscription:
+            await reader.leave()
+        await reader.group.close()
 
     def _read_on(self) -> None:
         for reader in self._readers.values():
             if not (self._ending or self._lost or reader in self._reading):
                 self._reading[reader] = asyncio.create_task(reader.next(), name="read a stream")
 
-    async def _stop_reading(self) -> None:
-        reading, self._reading = self._reading, {}
-        for task in reading.values():
+    async def _stop(self) -> None:
+        tasks = [*self._reading.values(), *self._living]
+        self._reading, self._living = {}, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*reading.values(), return_exceptions=True)
-        for reader in reading:
-            # What its read would bring must not be taken for the answer to the next one.
-            await reader.group.stop_reading()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _has_come(task: asyncio.Task[list[Delivery]]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _as_subscription(error: BaseException | None) -> BaseException:
-    if not isinstance(error, StoreUnavailable):
-        return error or AssertionError("nothing has failed")
-    # A key of another type stays one until somebody deletes it.
-    refused = isinstance(error, StoreRefused) or error.kind == "wrongtype"
-    return (SubscriptionRefused if refused else SubscriptionLost)(str(error))
+def _lost(error: BaseException) -> BaseException:
+    return SubscriptionLost(str(error)) if isinstance(error, StoreUnavailable) else error

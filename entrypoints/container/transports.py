@@ -77,16 +77,17 @@ def _stream_readers(
         return SlotCommands(ClusterCommands(cluster, timeout=TIMEOUT), stream)
 
     name = settings.consumer_name or f"{gethostname()}-{secrets.token_hex(4)}"
-    # All of a read is held at once, and then pending.
-    room = min(settings.max_backlog_bytes, settings.max_pending_bytes // 2) // settings.max_message_bytes
-    count = max(1, min(_ENTRIES_AT_ONCE, room, settings.max_pending_keys // 4))
+    streams = dict.fromkeys(settings.channel)
+    # All of a read is held at once, and then pending; of each stream one more waits for its turn.
+    room = min(settings.max_backlog_bytes // len(streams), settings.max_pending_bytes // 2)
+    count = max(1, min(_ENTRIES_AT_ONCE, room // settings.max_message_bytes, settings.max_pending_keys // 4))
 
     def stream_reader(stream: str) -> StreamReader:
         connections = {"reading": open_commands(stream), "asking": open_commands(stream)}
         group = ConsumerGroup(**connections, stream=stream, group=settings.consumer_group, consumer=name.encode())
         return StreamReader(group, count=count, claim_after=settings.claim_after, observer=observer)
 
-    return [stream_reader(stream) for stream in dict.fromkeys(settings.channel)]
+    return [stream_reader(stream) for stream in streams]
 
 
 class Transports(Servers):

@@ -7,12 +7,14 @@ from functools import cache
 import pytest
 
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
+from adapters.redis.cluster_commands import ClusterCommands
 from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector
-from adapters.redis.publisher import RedisPublisher
+from adapters.redis.publisher import RedisPublisher, SlotPublisher
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessagePublisher, MessageSubscriber, StoreUnavailable
+from tests.clusters import RedisCluster
 from tests.kinds import ALL
 from tests.servers import Server
 
@@ -29,8 +31,8 @@ class Unheard:
         pass
 
 
-def publisher_on(url: str) -> RedisPublisher:
-    return RedisPublisher(Commands(Connector(url, timeout=TIMEOUT), timeout=TIMEOUT))
+def publisher_on(url: str, verb: str = "PUBLISH") -> RedisPublisher:
+    return RedisPublisher(Commands(Connector(url, timeout=TIMEOUT), timeout=TIMEOUT), verb)
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,69 @@ async def test_a_server_that_denies_publishing_is_told(own: Server) -> None:
         await publisher.publish("update", b"{}")
     assert error.value.kind == "noperm"
     await publisher.close()
+
+
+class TestStreams:
+    """What is added to a stream is kept for whoever reads it, now or later."""
+
+    @pytest.fixture(params=["server", "cluster"])
+    async def stream(
+        self, request: pytest.FixtureRequest, server: Server, start_cluster: Callable[[str], RedisCluster]
+    ) -> AsyncIterator[tuple[MessagePublisher, Server]]:
+        """A publisher, and the server where `update` is."""
+        publisher: MessagePublisher
+        if request.param == "server":
+            publisher, place = publisher_on(server.url, "XADD"), server
+        else:
+            cluster = start_cluster(server.kind)
+            commands = ClusterCommands(cluster.topology(timeout=TIMEOUT), timeout=TIMEOUT)
+            publisher, place = SlotPublisher(commands, "XADD"), cluster.owner("update")
+        place.command("DEL", "update")
+        yield publisher, place
+        place.command("DEL", "update")
+        await publisher.close()
+
+    async def test_an_entry_has_the_message_in_one_field(self, stream: tuple[MessagePublisher, Server]) -> None:
+        publisher, place = stream
+        payloads = [b"{}", b"", b"\x00\r\n\xff", b"x" * 1_000_000]
+        for payload in payloads:
+            assert await publisher.publish("update", payload) == 1
+        entries = place.command("XRANGE", "update", "-", "+")
+        assert [fields for _, fields in entries] == [[b"message", payload] for payload in payloads]
+
+    async def test_the_stream_may_be_named_in_bytes(self, stream: tuple[MessagePublisher, Server]) -> None:
+        """As a dead letter has it."""
+        publisher, place = stream
+        assert await publisher.publish(b"update", b"{}") == 1
+        assert place.command("XLEN", "update") == 1
+
+    async def test_a_key_of_another_type_is_told_and_left_alone(self, stream: tuple[MessagePublisher, Server]) -> None:
+        publisher, place = stream
+        place.command("SET", "update", "mine")
+        with pytest.raises(StoreUnavailable) as error:
+            await publisher.publish("update", b"{}")
+        assert error.value.kind == "wrongtype"
+        assert place.command("GET", "update") == b"mine"
+
+    async def test_it_may_be_closed_twice(self, stream: tuple[MessagePublisher, Server]) -> None:
+        publisher, _ = stream
+        await publisher.publish("update", b"{}")
+        await publisher.close()
+        await publisher.close()
+
+    async def test_a_server_that_is_full_is_told(self, own: Server) -> None:
+        publisher = publisher_on(own.url, "XADD")
+        own.command("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(StoreUnavailable) as error:
+            await publisher.publish("update", b"{}")
+        assert error.value.kind == "oom"
+        await publisher.close()
+
+    async def test_it_adds_again_once_the_server_is_back(self, own: Server) -> None:
+        publisher = publisher_on(own.url, "XADD")
+        own.kill()
+        with pytest.raises(StoreUnavailable):
+            await publisher.publish("update", b"{}")
+        own.start()
+        assert await publisher.publish("update", b"{}") == 1
+        await publisher.close()

@@ -23,9 +23,9 @@ from application.ports import Delivery, MessageSubscriber, SubscriptionLost, Sub
 from tests.clusters import RedisCluster
 from tests.kinds import ALL, SINCE_REDIS_7
 from tests.proxy import TcpProxy
+from tests.receiving import SOON, receive, receive_to_the_end, receive_to_the_loss, until
 from tests.servers import Server
 
-SOON = 10.0  # seconds: for what must happen
 ROOMY = 256 * 1024 * 1024  # bytes of backlog
 
 Message = tuple[str, bytes]
@@ -40,44 +40,6 @@ class Told:
 
     def notice(self, event: Event) -> None:
         self.events.append(event)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what only the server knows, and does not announce."""
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-
-
-async def receive(subscriber: MessageSubscriber, count: int) -> list[Delivery]:
-    """The next deliveries, at least so many."""
-    deliveries: list[Delivery] = []
-    async with asyncio.timeout(SOON):
-        while len(deliveries) < count:
-            slice_ = await subscriber.receive()
-            assert slice_, f"it ended after {len(deliveries)} of {count}"
-            deliveries += slice_
-    return deliveries
-
-
-async def receive_to_the_end(subscriber: MessageSubscriber) -> list[Delivery]:
-    deliveries: list[Delivery] = []
-    async with asyncio.timeout(SOON):
-        while slice_ := await subscriber.receive():
-            deliveries += slice_
-    return deliveries
-
-
-async def receive_to_the_loss(subscriber: MessageSubscriber) -> list[Delivery]:
-    deliveries: list[Delivery] = []
-    async with asyncio.timeout(SOON):
-        try:
-            while True:
-                slice_ = await subscriber.receive()
-                assert slice_, "it ended without a loss"
-                deliveries += slice_
-        except SubscriptionLost:
-            return deliveries
 
 
 def numbered(channel: str, count: int) -> list[Message]:

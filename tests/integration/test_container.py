@@ -87,6 +87,23 @@ def test_with_streams_they_and_the_ids_of_their_entries_are_too() -> None:
     assert forbidden(flags, *own, "price:ACME", "price:{ACME}", "dead") == own
 
 
+@pytest.mark.parametrize(
+    ("options", "entries"),
+    [
+        ({}, 256),
+        ({"max_message_bytes": 1000}, 1000),
+        ({"max_pending_keys": 100}, 25),
+        ({"max_pending_bytes": "10MiB"}, 5),
+        ({"max_backlog_bytes": "64KiB"}, 1),
+        ({"channel": "a,b,c,d"}, 64),
+    ],
+)
+def test_what_a_read_of_streams_brings_is_bounded_by_the_room_for_it(options: dict[str, object], entries: int) -> None:
+    settings = load_settings({"redis_url": "redis://127.0.0.1:1", "transport": "stream", **options}).settings
+    readers = Container(settings=settings).subscriber()._readers.values()
+    assert [reader._count for reader in readers] == [entries] * len(settings.channel)
+
+
 def forbidden(flags: dict[str, str], *types: str) -> list[str]:
     validator = Container(settings=load_settings(flags).settings).validator()
     verdicts = {type_: validator.accept(message(type_), b"update") for type_ in types}

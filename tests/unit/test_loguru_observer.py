@@ -9,8 +9,11 @@ from loguru import logger
 
 from adapters.observability.loguru_observer import LoguruObserver, quote
 from application.events import (
+    AcknowledgementFailed,
     BacklogFull,
     DeadLettersFailed,
+    EntriesClaimed,
+    EntriesLost,
     Event,
     MessageRejected,
     MessageStale,
@@ -71,6 +74,10 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         (StoreFailed("oom", "OOM command", 0.1), "ERROR", "Store failed: oom"),
         (StoreRecovered(2.0), "WARNING", "Store recovered"),
         (DeadLettersFailed("reset", 0, 0.1), "ERROR", "Dead letters not written"),
+        (AcknowledgementFailed("reset", 0.1), "ERROR", "Stream entries not acknowledged"),
+        (EntriesLost(b"update", 3, "they were trimmed"), "ERROR", "Stream entries lost: they were trimmed"),
+        (EntriesLost(b"update", None, "the group was gone"), "ERROR", "Stream entries lost: the group was gone"),
+        (EntriesClaimed(b"update", 3), "WARNING", "Stream entries of a dead updater claimed"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else None,
 )
@@ -96,6 +103,15 @@ def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:
     ]
     assert lines[-1]["count"] == 99_995
     assert lines[-1]["level"] == "WARNING"
+
+
+@pytest.mark.parametrize("event", [EntriesLost(b"update", 3, "they were trimmed"), EntriesClaimed(b"update", 3)])
+def test_what_is_told_at_every_read_is_a_flood_too(log: io.StringIO, event: Event) -> None:
+    observer = LoguruObserver(logger, names_records=False)
+    for _ in range(1000):
+        observer.notice(event)
+    observer.summarise()
+    assert [entry["count"] for entry in entries(log)] == [3, 3, 3, 3, 3, 995]
 
 
 def test_after_a_summary_the_first_lines_pass_again(log: io.StringIO) -> None:
