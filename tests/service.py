@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -165,9 +165,7 @@ class Publisher:
 
     def publish(self, payloads: Iterable[bytes], channel: str = "update") -> list[int]:
         """Publish them in one go; how many received each."""
-        commands = [hiredis.pack_command(("PUBLISH", channel, payload)) for payload in payloads]
-        self._socket.sendall(b"".join(commands))
-        return [int(self.reply()) for _ in commands]
+        return [int(reply) for reply in self.calls([("PUBLISH", channel, payload) for payload in payloads])]
 
     def subscribe(self, channel: str) -> None:
         """Hear what is published there: by `reply`."""
@@ -175,8 +173,12 @@ class Publisher:
 
     def call(self, *words: str) -> Any:
         """The reply to any other command."""
-        self._socket.sendall(hiredis.pack_command(words))
-        return self.reply()
+        return self.calls([words])[0]
+
+    def calls(self, commands: Sequence[tuple[str | bytes, ...]]) -> list[Any]:
+        """The replies to several, sent in one go; errors are among them."""
+        self._socket.sendall(b"".join(map(hiredis.pack_command, commands)))
+        return [self.reply() for _ in commands]
 
     def reply(self) -> Any:
         """The next reply, waiting for it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.stream_trial import StreamTrial
 from tests.faults.table import LEGEND, Noted, Row, table
 from tests.faults.trial import Try, tried
 from tests.servers import Server
@@ -58,6 +59,14 @@ def fault(noted: Noted, tmp_path: Path) -> Try:
     directory = tmp_path / "empty"
     directory.mkdir()
     return partial(tried, directory=directory, noted=noted)
+
+
+@pytest.fixture
+def stream_fault(noted: Noted, tmp_path: Path) -> Try:
+    """The same where the messages come by a stream."""
+    directory = tmp_path / "empty"
+    directory.mkdir()
+    return partial(tried, kind=StreamTrial, directory=directory, noted=noted)
 
 
 @pytest.fixture

@@ -23,10 +23,13 @@ class Stream:
 
     The even ones are of types that come once only: they would stay lost if they were lost, for no later message makes
     up for them. The odd ones are of ten types that come in every batch. A message is as long as `filler` makes it.
+    Of each of these types so many in a row as `tie` says have one date. `connect` makes the connection.
     """
 
-    def __init__(self, port: int, *, start: datetime = _START, filler: str = "") -> None:
-        self._port, self._filler = port, filler
+    def __init__(
+        self, connect: Callable[[], Publisher], *, start: datetime = _START, filler: str = "", tie: int = 1
+    ) -> None:
+        self._connect, self._filler, self._tie = connect, filler, tie
         self.start = start  # the date of message 0
         self._publisher: Publisher | None = None
         self.sent = 0  # also the number of the message to come
@@ -71,6 +74,10 @@ class Stream:
         text = store.command("GET", _BEAT)
         return -1 if text is None else int(json.loads(text)["values"][0])
 
+    def once(self, numbers: Iterable[int]) -> list[str]:
+        """The types, of these messages, that come once only."""
+        return [f"once:{number}" for number in numbers if not number % 2]
+
     def missing_in(self, found: Mapping[str, bytes | None], *, since: int) -> list[int]:
         """The numbers from `since` on of the messages that have no record, though their type comes once only.
 
@@ -95,7 +102,7 @@ class Stream:
 
     def _publish(self, count: int) -> list[int]:
         try:
-            self._publisher = self._publisher or Publisher(self._port)
+            self._publisher = self._publisher or self._connect()
         except OSError:
             return []
         batch = [self._message(number) for number in range(self.sent, self.sent + count)]
@@ -112,9 +119,12 @@ class Stream:
 
     def _message(self, number: int) -> tuple[str, bytes, bytes]:
         type_ = f"key:{number % BATCH}" if number % 2 else f"once:{number}"
-        updated = (self.start + timedelta(microseconds=number)).isoformat()
+        updated = self._date(number).isoformat()
         values = f'[{number},"{self._filler}"]'
         return type_, message(type_, updated, values), record(updated, values)
+
+    def _date(self, number: int) -> datetime:
+        return self.start + timedelta(microseconds=number - number // BATCH % self._tie * BATCH)
 
     def _disconnect(self) -> None:
         publisher, self._publisher = self._publisher, None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from tests.faults.table import Noted
 from tests.faults.trial import told
 from tests.faults.wire import wire_to
 from tests.servers import Server
-from tests.service import Service, stored, subscribed, until
+from tests.service import Publisher, Service, stored, subscribed, until
 
 pytestmark = one_kind_unless_long
 
@@ -69,7 +70,7 @@ def lossless(noted: Noted, own: Server, replicas: Replicas) -> Lossless:
 
     @contextmanager
     def lossless(fault: str) -> Iterator[Load]:
-        with noted(fault, own.kind) as row, Stream(own.port) as stream:
+        with noted(fault, own.kind) as row, Stream(partial(Publisher, own.port)) as stream:
             with stream.flowing() as stops_flowing:
                 load = Load(stream, own, stops_flowing)
                 load.settles()

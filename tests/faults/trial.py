@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.faults.load import Load
 from tests.faults.stream import Stream
 from tests.faults.table import Noted
 from tests.servers import Server
-from tests.service import Service, started, stored, until
+from tests.service import Publisher, Service, started, until
 
 GAP = "Gap: messages may have been missed; subscribed again"
 
@@ -18,11 +19,24 @@ GAP = "Gap: messages may have been missed; subscribed again"
 class Trial(Load):
     """What a test does while messages flow: `settles`, then the fault, then `recovers`, and `ends`."""
 
+    flags: ClassVar[Sequence[str]] = ()
+    """What the service is started with."""
+
     def __init__(self, service: Service, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
         super().__init__(stream, store, stops_flowing)
         self.service = service
         self.missing: list[int] = []
         self._since = 0
+
+    @staticmethod
+    def messages(channel: Server, **options: Any) -> Stream:
+        """What flows; the options are those of Stream."""
+        return Stream(partial(Publisher, channel.port), **options)
+
+    @property
+    def lost(self) -> str:
+        """How many are missing, for the table."""
+        return f"{len(self.missing)} (told)" if self.missing else "0"
 
     @property
     def gaps(self) -> int:
@@ -40,13 +54,25 @@ class Trial(Load):
         """
         assert self.seconds is not None, "time to recover was not measured"
         self.stops_flowing()
+        self.drains()
         totals = self.service.stops()
-        self.missing = self.stream.missing_in(stored(self.store), since=self._since)
-        assert self.stream.runs_of(self.missing) <= self.gaps, (self.missing[:10], self.service.raw_log[-2000:])
+        self.judge(self.unstored(since=self._since))
         assert totals["pending"] == totals["rejected"] == totals["unstorable"] == 0
+        self.adds_up(totals)
+        return totals
+
+    def drains(self) -> None:
+        """Wait until the service was given all that is its due; what was published on a channel is given already."""
+
+    def judge(self, missing: list[int]) -> None:
+        """AssertionError where these were lost, and no gap was told."""
+        self.missing = missing
+        assert self.stream.runs_of(missing) <= self.gaps, (missing[:10], self.service.raw_log[-2000:])
+
+    def adds_up(self, totals: Mapping[str, int]) -> None:
+        """AssertionError where the service has counted other messages than those that the server has delivered."""
         if not self.gaps:
             assert totals["received"] == self.stream.heard
-        return totals
 
 
 Try = Callable[..., AbstractContextManager[Trial]]
@@ -61,6 +87,7 @@ def tried(
     redis_url: str | None = None,
     store_url: str | None = None,
     stream: Mapping[str, Any] | None = None,
+    kind: type[Trial] = Trial,
     directory: Path,
     noted: Noted,
 ) -> Iterator[Trial]:
@@ -70,15 +97,14 @@ def tried(
     """
     urls = ("--redis-url", redis_url or channel.url, "--store-url", store_url or (store or channel).url)
     with (
-        started(*urls, "--log-format", "json", *flags, directory=directory) as service,
-        Stream(channel.port, **stream or {}) as messages,
+        started(*urls, "--log-format", "json", *kind.flags, *flags, directory=directory) as service,
+        kind.messages(channel, **stream or {}) as messages,
     ):
         until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
         with noted(fault, (store or channel).kind) as row, messages.flowing() as stops_flowing:
-            trial = Trial(service, messages, store or channel, stops_flowing)
+            trial = kind(service, messages, store or channel, stops_flowing)
             yield trial
-            row.happened, row.seconds = told(service.entries), trial.seconds
-            row.lost = f"{len(trial.missing)} (told)" if trial.missing else "0"
+            row.happened, row.seconds, row.lost = told(service.entries), trial.seconds, trial.lost
 
 
 def told(entries: Sequence[Mapping[str, Any]]) -> str:
