@@ -1,6 +1,7 @@
 """One consumer of a consumer group of one stream: the commands, and what their replies say."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import hiredis
@@ -35,7 +36,7 @@ class ConsumerGroup:
     """`reading` is a connection for reads that wait, and for nothing else; `asking` one for the rest.
 
     Every method that asks something raises StoreUnavailable, with the kind `nogroup` where there is no such group: the
-    server has lost its data, or somebody has deleted it.
+    server has lost its data, or somebody has deleted it. `consumer` begins the names that `rename` makes.
     """
 
     def __init__(
@@ -51,7 +52,15 @@ class ConsumerGroup:
         self._asking = asking
         self.stream = stream.encode()
         self._group = group
-        self.consumer = consumer
+        self._names = consumer + b":"
+        self.rename()
+
+    def rename(self) -> None:
+        """Read on under a name that nothing was sent with: a read that got no answer may still be executed.
+
+        What it is given then belongs to a consumer that stays silent, and is claimed like all that the dead leave.
+        """
+        self.consumer = self._names + token_hex(4).encode()
 
     async def create(self) -> bool:
         """Make the group, and the stream, where they are missing; whether they were. It starts at the first entry."""
@@ -107,12 +116,16 @@ class ConsumerGroup:
         if ids:
             await self._asking.call("XACK", self.stream, self._group, *ids)
 
+    async def namesakes(self) -> list[bytes]:
+        """The names that this consumer, or a process before it, has had."""
+        names = [row[b"name"] for row in await self._consumers()]
+        return [name for name in names if name.startswith(self._names) and name != self.consumer]
+
     async def silent_for(self, seconds: float) -> list[tuple[bytes, int]]:
         """The other consumers that have asked for nothing so long, and how many entries each has not acknowledged."""
-        rows = map(dict, map(_pairs, await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group)))
         return [
             (row[b"name"], row[b"pending"])
-            for row in rows
+            for row in await self._consumers()
             if row[b"idle"] >= seconds * 1000 and row[b"name"] != self.consumer
         ]
 
@@ -127,6 +140,10 @@ class ConsumerGroup:
         """
         whoever = ("GROUP", self._group, self.consumer)
         await self._asking.call("XREADGROUP", *whoever, "COUNT", 1, "STREAMS", self.stream, _BEHIND_ALL)
+
+    async def _consumers(self) -> Iterator[dict[bytes, Any]]:
+        rows = await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group)
+        return map(dict, map(_pairs, rows))
 
     async def stop_reading(self) -> None:
         """Break off the read that waits, if one does; the next one connects anew."""

@@ -36,6 +36,7 @@ class StreamReader:
         self.more_bytes = 0
         """What waits at the server, as far as is known: where a read was full, as much as it has brought."""
         self._left: deque[tuple[bytes, bytes]] = deque()
+        self._own: set[bytes] = set()
         self._look_at = 0.0
         self._first_time = True
 
@@ -50,7 +51,9 @@ class StreamReader:
         self._first_time = not self._opened
         self._opened = True
         self._subscription = subscription
-        self._left = deque([(self.group.consumer, b"")])
+        self.group.rename()
+        self._own = set(await self.group.namesakes())
+        self._left = deque((consumer, b"") for consumer in self._own)
 
     async def next(self) -> list[Delivery]:
         """The next entries, or none for now. Raises StoreUnavailable."""
@@ -89,12 +92,12 @@ class StreamReader:
     async def _take_over(self) -> list[Delivery]:
         """Some of what is left of the first of these consumers."""
         consumer, after = self._left[0]
-        own = consumer == self.group.consumer
+        own = consumer in self._own
         pending = await self.group.pending(consumer, after, self._count)
         if not pending:
             self._left.popleft()
-            if not own:
-                await self.group.forget(consumer)
+            self._own.discard(consumer)
+            await self.group.forget(consumer)
             return []
         self._left[0] = consumer, list(pending)[-1]
         again = own and not self._first_time

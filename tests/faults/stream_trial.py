@@ -10,9 +10,8 @@ from tests.faults.trial import Trial
 from tests.servers import Server
 from tests.service import stored, until
 
-STREAMING = ("--transport", "stream")
-IMPATIENT = (*STREAMING, "--claim-after", "0.5s", "--probe-interval", "0.1s")
-"""For replicas: a dead one is not mourned for long."""
+STREAMING = ("--transport", "stream", "--claim-after", "1s", "--probe-interval", "0.2s")
+"""The dead are not mourned for long."""
 LOST = "Stream entries lost: "
 
 
