@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +23,16 @@ class RedisCluster:
     """A context manager; each of the masters, which come first in `nodes`, serves an equal range of slots.
 
     With as many replicas, that of a master is as far behind it as there are masters. A node that was killed keeps
-    its place in the cluster, and none of its keys.
+    its place in the cluster, and none of its keys unless the `args` (more configuration of each) say so.
     """
 
-    def __init__(self, kind: str, directory: Path, *, masters: int = 3, replicas: int = 0) -> None:
+    def __init__(
+        self, kind: str, directory: Path, *, masters: int = 3, replicas: int = 0, args: Sequence[str] = ()
+    ) -> None:
         self.kind = kind
-        self.nodes = [Server(kind, _arguments(directory / f"node-{number}")) for number in range(masters + replicas)]
+        self.nodes = [
+            Server(kind, [*_arguments(directory / f"node-{number}"), *args]) for number in range(masters + replicas)
+        ]
         self.masters = self.nodes[:masters]
 
     @property
@@ -45,10 +50,7 @@ class RedisCluster:
 
     def serving(self, slot: int) -> Server:
         """Who serves this slot, as a node says that is alive."""
-        for start, end, (_, port, *_), *_ in self._all_alive()[0].command("CLUSTER", "SLOTS"):
-            if start <= slot <= end:
-                return next(node for node in self.nodes if node.port == port)
-        raise AssertionError(f"nobody serves slot {slot}")
+        return self._serving(slot, self.up()[0])
 
     def owner(self, key: str) -> Server:
         """Who serves this key, or shard channel."""
@@ -63,11 +65,14 @@ class RedisCluster:
         return [node.command(*words) for node in self.masters]
 
     def stored(self) -> dict[str, bytes | None]:
-        """Every key of the masters with its string; None: it holds another Redis type."""
+        """Every key of those that are masters now with its string; None: it holds another Redis type."""
         found: dict[str, bytes | None] = {}
-        for node in self.masters:
+        for node in filter(_is_master, self.up()):
+            by_slot: defaultdict[int, list[bytes]] = defaultdict(list)
             for key in node.command("KEYS", "*"):
-                found[key.decode()] = node.command("GET", key) if node.command("TYPE", key) == b"string" else None
+                by_slot[key_slot(key)].append(key)
+            for keys in by_slot.values():
+                found.update(zip(map(bytes.decode, keys), node.command("MGET", *keys), strict=True))
         return found
 
     def key_on(self, node: Server, name: str = "key") -> str:
@@ -87,11 +92,13 @@ class RedisCluster:
             source.command("MIGRATE", "127.0.0.1", to.port, "", 0, 10_000, "KEYS", *keys)
 
     def ends_moving(self, slot: int, to: Server) -> None:
-        """The slot is served by the other node now."""
+        """The slot is served by the other node now, and every node knows it."""
         source, target = self.serving(slot), to.command("CLUSTER", "MYID")
-        for node in (to, source, *(node for node in self._all_alive() if node not in (to, source))):
-            if b"role:master" in node.command("INFO", "replication"):
+        for node in (to, source, *(node for node in self.up() if node not in (to, source))):
+            if _is_master(node):
                 node.command("CLUSTER", "SETSLOT", slot, "NODE", target)
+        # An older message of the source may be on its way to the third, which would believe it for a moment.
+        _until(lambda: all(self._serving(slot, node) is to for node in self.up()), "the nodes do not agree")
 
     def moves(self, slot: int, to: Server) -> None:
         """Move a slot with its keys."""
@@ -127,10 +134,17 @@ class RedisCluster:
 
     def is_well(self) -> None:
         """Wait until every node that is alive takes commands, and every replica follows its master."""
-        _until(lambda: all(map(_is_well, self._all_alive())), "the cluster is not well")
+        _until(lambda: all(map(_is_well, self.up())), "the cluster is not well")
 
-    def _all_alive(self) -> Sequence[Server]:
-        return [node for node in self.nodes if node._process is not None]
+    def up(self) -> Sequence[Server]:
+        """The nodes that are neither dead nor frozen."""
+        return [node for node in self.nodes if node.is_up]
+
+    def _serving(self, slot: int, asked: Server) -> Server:
+        for start, end, (_, port, *_), *_ in asked.command("CLUSTER", "SLOTS"):
+            if start <= slot <= end:
+                return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody serves slot {slot}")
 
     def _knows_all(self, node: Server) -> bool:
         known = node.command("CLUSTER", "NODES")
@@ -141,6 +155,10 @@ def _arguments(directory: Path) -> Sequence[str]:
     directory.mkdir()
     timeout = str(_NODE_TIMEOUT)
     return ("--dir", str(directory), "--cluster-enabled", "yes", "--cluster-node-timeout", timeout)
+
+
+def _is_master(node: Server) -> bool:
+    return b"role:master" in node.command("INFO", "replication")
 
 
 def _is_well(node: Server) -> bool:

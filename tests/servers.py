@@ -58,6 +58,7 @@ class Server:
     unix_socket: Path | None = None
     data_dir: Path | None = None
     config_file: Path | None = None  # a Sentinel needs one
+    is_frozen: bool = field(default=False, init=False, repr=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     _log: IO[bytes] | None = field(default=None, init=False, repr=False)
 
@@ -68,6 +69,11 @@ class Server:
     @property
     def unix_url(self) -> str:
         return f"unix://{self._userinfo}{self.unix_socket}?db=0"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started, and neither ended nor frozen since."""
+        return self._process is not None and not self.is_frozen
 
     @property
     def pid(self) -> int:
@@ -122,10 +128,12 @@ class Server:
         """SIGSTOP, and return once it has taken effect: connections stay open, nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
+        self.is_frozen = True
 
     def thaw(self) -> None:
         """SIGCONT: what has arrived in the meantime is answered."""
         os.kill(self.pid, signal.SIGCONT)
+        self.is_frozen = False
 
     def command(self, *words: Word) -> Any:
         """Send one command over a connection of its own; strings return as bytes, an error as ServerError."""
@@ -210,6 +218,7 @@ class Server:
     def _end(self, *signals: signal.Signals) -> None:
         process, self._process = self._process, None
         log, self._log = self._log, None
+        self.is_frozen = False
         if process is not None:
             for number in signals:
                 process.send_signal(number)

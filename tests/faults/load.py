@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from tests.clusters import RedisCluster
 from tests.faults.stream import Stream
 from tests.servers import Server
 from tests.service import stored, until
@@ -11,7 +12,7 @@ from tests.service import stored, until
 class Load:
     """A test waits with it until all is well, before a fault and after it."""
 
-    def __init__(self, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+    def __init__(self, stream: Stream, store: Server | RedisCluster, stops_flowing: Callable[[], None]) -> None:
         self.stream, self.store, self.stops_flowing = stream, store, stops_flowing
         self.seconds: float | None = None
         self._caught_up = 0
@@ -39,9 +40,13 @@ class Load:
         enough = self.stream.sent + messages
         until(lambda: self.stream.sent >= enough)
 
+    def stored(self) -> dict[str, bytes | None]:
+        """Every key of the store with its string."""
+        return self.store.stored() if isinstance(self.store, RedisCluster) else stored(self.store)
+
     def unstored(self, *, since: int = 0) -> list[int]:
         """The numbers, from `since` on, of the messages that have no record, when the services have ended."""
-        return self.stream.missing_in(stored(self.store), since=since)
+        return self.stream.missing_in(self.stored(), since=since)
 
     def context(self) -> str:
         """What to tell where it does not settle."""

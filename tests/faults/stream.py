@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from tests.clusters import RedisCluster
 from tests.servers import Server
 from tests.service import Publisher
 from tests.world import message, record
@@ -50,6 +51,12 @@ class Stream:
             return self._publish(count)
 
     @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is published meanwhile."""
+        with self._lock:
+            yield
+
+    @contextmanager
     def flowing(self) -> Iterator[Callable[[], None]]:
         """Publish some 2000 messages a second from a thread of its own; what is given ends that before the block."""
         ended = threading.Event()
@@ -69,7 +76,7 @@ class Stream:
             finally:
                 ended.set()
 
-    def newest_in(self, store: Server) -> int:
+    def newest_in(self, store: Server | RedisCluster) -> int:
         """The number of the newest message of one of the types that come again and again; -1: there is none."""
         text = store.command("GET", _BEAT)
         return -1 if text is None else int(json.loads(text)["values"][0])

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from tests.faults.kinds import one_kind_unless_long
+from tests.faults.stream_trial import CLAIMED
 from tests.faults.test_wire import delay_all, limit_all, slice_all
 from tests.faults.trial import Try
 from tests.faults.wire import wire_to
@@ -107,7 +108,7 @@ def test_a_request_that_arrives_after_its_client_gave_up(stream_fault: Try, own:
         trial.service.thaw()
         trial.recovers()
         trial.ends()
-        assert bool(trial.service.logged("Stream entries of a dead updater claimed")) == (verb == b"BLOCK")
+        assert bool(trial.service.logged(CLAIMED)) == (verb == b"BLOCK")
 
 
 @pytest.mark.parametrize("behind", [b"$7\r\nmess", b'"values":['], ids=["its field", "its message"])

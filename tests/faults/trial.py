@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+from tests.clusters import RedisCluster
 from tests.faults.load import Load
 from tests.faults.stream import Stream
 from tests.faults.table import Noted
@@ -22,7 +23,9 @@ class Trial(Load):
     flags: ClassVar[Sequence[str]] = ()
     """What the service is started with."""
 
-    def __init__(self, service: Service, stream: Stream, store: Server, stops_flowing: Callable[[], None]) -> None:
+    def __init__(
+        self, service: Service, stream: Stream, store: Server | RedisCluster, stops_flowing: Callable[[], None]
+    ) -> None:
         super().__init__(stream, store, stops_flowing)
         self.service = service
         self.missing: list[int] = []
@@ -75,6 +78,7 @@ class Trial(Load):
             assert totals["received"] == self.stream.heard
 
 
+T = TypeVar("T", bound=Trial)
 Try = Callable[..., AbstractContextManager[Trial]]
 
 
@@ -99,12 +103,21 @@ def tried(
     with (
         started(*urls, "--log-format", "json", *kind.flags, *flags, directory=directory) as service,
         kind.messages(channel, **stream or {}) as messages,
+        judged(kind, fault, store or channel, service, messages, noted=noted) as trial,
     ):
-        until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
-        with noted(fault, (store or channel).kind) as row, messages.flowing() as stops_flowing:
-            trial = kind(service, messages, store or channel, stops_flowing)
-            yield trial
-            row.happened, row.seconds, row.lost = told(service.entries), trial.seconds, trial.lost
+        yield trial
+
+
+@contextmanager
+def judged(
+    make: Callable[..., T], fault: str, store: Server | RedisCluster, service: Service, stream: Stream, *, noted: Noted
+) -> Iterator[T]:
+    """The stream flows, and at the end a row says what came of it."""
+    until(lambda: service.logged("Subscribed") or service.logged("Not subscribed"))
+    with noted(fault, store.kind) as row, stream.flowing() as stops_flowing:
+        trial = make(service, stream, store, stops_flowing)
+        yield trial
+        row.happened, row.seconds, row.lost = told(service.entries), trial.seconds, trial.lost
 
 
 def told(entries: Sequence[Mapping[str, Any]]) -> str:
