@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice, takewhile
 
 from adapters.redis.consumer_group import ConsumerGroup, Stored
 from adapters.redis.trimmed_entries import TrimmedEntries
@@ -15,6 +16,10 @@ from domain.entry_fields import payload_of
 # Seconds that a read waits for an entry; at the stop it is waited for.
 _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
+# What so many processes were given and died is taken alone: the others that they had in hand are not to blame for it.
+_DEATHS_IN_COMPANY = 2
+# Seconds between two looks whether it is settled.
+_TURN = 0.005
 
 
 class StreamReader:
@@ -39,6 +44,7 @@ class StreamReader:
         self._own: set[bytes] = set()
         self._look_at = 0.0
         self._first_time = True
+        self._alone = False
 
     async def open(self, subscription: int) -> None:
         """Make the group where it is missing; then comes first what this consumer was given and has not settled."""
@@ -57,6 +63,9 @@ class StreamReader:
 
     async def next(self) -> list[Delivery]:
         """The next entries, or none for now. Raises StoreUnavailable."""
+        if self._alone:
+            await self._until_empty_handed()
+            self._alone = False
         await self._look_for_the_dead()
         while self._left:
             if taken := await self._take_over():
@@ -99,8 +108,14 @@ class StreamReader:
             self._own.discard(consumer)
             await self.group.forget(consumer)
             return []
-        self._left[0] = consumer, list(pending)[-1]
         again = own and not self._first_time
+        if not again:
+            in_company = dict(takewhile(lambda item: item[1] < _DEATHS_IN_COMPANY, pending.items()))
+            self._alone = not in_company
+            if self._alone:
+                await self._until_empty_handed()
+            pending = in_company or dict(islice(pending.items(), 1))
+        self._left[0] = consumer, list(pending)[-1]
         ids = {id_: deliveries + (not again) for id_, deliveries in pending.items()}
         entries = await self.group.claim(ids, 0 if own else self._claim_after)
         found = {id_ for id_, _ in entries}
@@ -111,6 +126,13 @@ class StreamReader:
         if entries and not own:
             self._observer.notice(EntriesClaimed(self.group.stream, len(entries)))
         return self._deliveries((entry, ids[entry[0]]) for entry in entries)
+
+    async def _until_empty_handed(self) -> None:
+        """Wait until all that this consumer was given is settled; not for ever, as a dead letter may be dropped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._claim_after):
+                while await self.group.pending(self.group.consumer, b"", 1):  # noqa: ASYNC110 (only the server knows)
+                    await asyncio.sleep(_TURN)
 
     def _deliveries(self, entries: Iterable[tuple[Stored, int]]) -> list[Delivery]:
         stream, subscription = self.group.stream, self._subscription
