@@ -16,9 +16,10 @@ from domain.entry_fields import payload_of
 # Seconds that a read waits for an entry; at the stop it is waited for.
 _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
-# What so many processes were given and died is taken alone: the others that they had in hand are not to blame for it.
-_DEATHS_IN_COMPANY = 2
-# Seconds between two looks whether it is settled.
+# With each death after the first the company that an entry is taken in is so much smaller, until it is taken alone: of
+# those that a process had in hand when it died, one at most is to blame.
+_SHRINKS_BY = 10
+# Seconds between two looks whether they are settled.
 _TURN = 0.005
 
 
@@ -44,7 +45,7 @@ class StreamReader:
         self._own: set[bytes] = set()
         self._look_at = 0.0
         self._first_time = True
-        self._alone = False
+        self._apart = False
 
     async def open(self, subscription: int) -> None:
         """Make the group where it is missing; then comes first what this consumer was given and has not settled."""
@@ -63,9 +64,9 @@ class StreamReader:
 
     async def next(self) -> list[Delivery]:
         """The next entries, or none for now. Raises StoreUnavailable."""
-        if self._alone:
+        if self._apart:
             await self._until_empty_handed()
-            self._alone = False
+            self._apart = False
         await self._look_for_the_dead()
         while self._left:
             if taken := await self._take_over():
@@ -110,11 +111,10 @@ class StreamReader:
             return []
         again = own and not self._first_time
         if not again:
-            in_company = dict(takewhile(lambda item: item[1] < _DEATHS_IN_COMPANY, pending.items()))
-            self._alone = not in_company
-            if self._alone:
+            pending = self._company(pending)
+            self._apart = max(pending.values()) > 1
+            if self._apart:
                 await self._until_empty_handed()
-            pending = in_company or dict(islice(pending.items(), 1))
         self._left[0] = consumer, list(pending)[-1]
         ids = {id_: deliveries + (not again) for id_, deliveries in pending.items()}
         entries = await self.group.claim(ids, 0 if own else self._claim_after)
@@ -126,6 +126,12 @@ class StreamReader:
         if entries and not own:
             self._observer.notice(EntriesClaimed(self.group.stream, len(entries)))
         return self._deliveries((entry, ids[entry[0]]) for entry in entries)
+
+    def _company(self, pending: dict[bytes, int]) -> dict[bytes, int]:
+        """The first of these, as many as may be taken together."""
+        deaths = next(iter(pending.values()))
+        at_most = max(1, self._count // _SHRINKS_BY ** max(0, deaths - 1))
+        return dict(islice(takewhile(lambda item: item[1] == deaths, pending.items()), at_most))
 
     async def _until_empty_handed(self) -> None:
         """Wait until all that this consumer was given is settled; not for ever, as a dead letter may be dropped."""
