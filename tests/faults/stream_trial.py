@@ -26,13 +26,13 @@ class StreamLoad(Load):
         until(self.stream.is_settled, self.context)
 
     def stands_still_at(self) -> int:
-        """How many entries are taken and not settled, when that has not changed for a second of messages."""
+        """How many entries are taken and not settled, when that has not changed for a thousand messages."""
         last = -1
 
         def stands_still() -> bool:
             nonlocal last
             before, last = last, self.stream.group()[b"pending"]
-            self.flows(2000)
+            self.flows(1000)
             return last == before == self.stream.group()[b"pending"]
 
         until(stands_still, self.context)

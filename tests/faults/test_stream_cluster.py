@@ -55,6 +55,7 @@ def test_a_stream_whose_slot_moves_is_read_on_where_it_is(cluster: RedisCluster,
         assert trial.losses == []
 
 
+@pytest.mark.long
 def test_records_whose_slots_move_stay_with_the_ids_of_their_entries(
     cluster: RedisCluster, noted: Noted, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def dies_and_comes_back(trial: StreamTrial, server: Server) -> None:
     trial.recovers()
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_at_the_start_is_waited_for(stream_fault: Try, own: Server) -> None:
     own.kill()
     with stream_fault("down at the start", own) as trial:
@@ -34,6 +35,7 @@ def test_a_server_that_is_down_at_the_start_is_waited_for(stream_fault: Try, own
         trial.ends()
 
 
+@pytest.mark.long
 def test_entries_from_before_the_first_start_are_stored(stream_fault: Try, own: Server) -> None:
     own.command("XADD", "update", "*", "message", '{"type":"key:1","updated":"2020-01-01","values":[0]}')
     own.command("XTRIM", "update", "MAXLEN", 0)
@@ -64,10 +66,9 @@ def test_a_server_that_restarts_empty_has_lost_entries_and_that_is_told(stream_f
     ("name", "forget", "loses"),
     [
         ("FLUSHALL", ("FLUSHALL",), True),
-        ("DEL of the stream", ("DEL", "update"), False),
-        ("XGROUP DESTROY", ("XGROUP", "DESTROY", "update", "kv-updater"), False),
+        pytest.param("DEL of the stream", ("DEL", "update"), False, marks=pytest.mark.long),
+        pytest.param("XGROUP DESTROY", ("XGROUP", "DESTROY", "update", "kv-updater"), False, marks=pytest.mark.long),
     ],
-    ids=["everything", "the stream", "the group"],
 )
 def test_a_stream_or_a_group_that_is_gone_is_made_anew_and_told(
     *, stream_fault: Try, own: Server, name: str, forget: tuple[str, ...], loses: bool
@@ -82,6 +83,7 @@ def test_a_stream_or_a_group_that_is_gone_is_made_anew_and_told(
         assert trial.missing or not loses
 
 
+@pytest.mark.long
 def test_a_script_that_is_forgotten_is_sent_again(stream_fault: Try, own: Server) -> None:
     with stream_fault("SCRIPT FLUSH", own) as trial:
         trial.settles()
@@ -120,6 +122,7 @@ def test_a_server_that_refuses_for_a_while_loses_nothing(
         assert trial.losses == []
 
 
+@pytest.mark.long
 def test_a_service_that_is_frozen_in_a_burst_takes_it_all_when_it_thaws(stream_fault: Try, own: Server) -> None:
     with stream_fault("SIGSTOP of the service", own) as trial:
         trial.settles()
@@ -150,6 +153,7 @@ def test_what_was_trimmed_before_it_was_read_is_told_exactly(stream_fault: Try, 
         assert all(count >= 3900 for count in expected)
 
 
+@pytest.mark.long
 def test_a_stream_that_is_trimmed_while_it_is_read_in_time_loses_nothing(stream_fault: Try, own: Server) -> None:
     with stream_fault("trimmed all the time", own) as trial:
         trial.settles()

@@ -54,7 +54,7 @@ def test_what_a_store_elsewhere_refused_for_a_while_is_stored_later(
     ("room", "at_most", "burst"),
     [
         # What is taken stops at half of the room, but for what was read ahead meanwhile.
-        pytest.param(("--max-pending-keys", "2000"), 1000 + 3 * 500, 20_000, id="little room"),
+        pytest.param(("--max-pending-keys", "2000"), 1000 + 3 * 500, 6000, id="little room"),
         pytest.param((), 100_000 + 3 * 1000, 300_000, id="the default", marks=pytest.mark.long),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_store_that_is_down_for_long_costs_neither_memory_nor_an_entry(
                     service.says("Store failed: connection")
                 taken = trial.stands_still_at()
                 # Whoever is silent for claim_after is dead; these are not, however long it takes.
-                trial.flows(4000)
+                trial.flows(3000)
                 assert trial.stands_still_at() == taken <= 2 * at_most
                 store.start()
                 trial.recovers()

@@ -19,15 +19,17 @@ pytestmark = one_kind_unless_long
 # Where both go one way the commit acknowledges; elsewhere there is an XACK of its own.
 WAYS = {"stream": ("redis_url",), "store": ("store_url",), "stream and store": ("redis_url", "store_url")}
 every_way = pytest.mark.parametrize("way", WAYS)
+one_way_unless_long = pytest.mark.parametrize(
+    "way", [*(pytest.param(way, marks=pytest.mark.long) for way in ("stream", "store")), "stream and store"]
+)
 under_way = pytest.mark.parametrize(
     ("way", "verb"),
     [
-        ("stream", b"BLOCK"),
-        ("stream", b"XACK"),
-        ("store", b"EVALSHA"),
-        ("stream and store", b"EVALSHA"),
+        pytest.param("stream", b"BLOCK", id="read"),
+        pytest.param("stream", b"XACK", id="acknowledgement", marks=pytest.mark.long),
+        pytest.param("store", b"EVALSHA", id="commit", marks=pytest.mark.long),
+        pytest.param("stream and store", b"EVALSHA", id="commit that acknowledges"),
     ],
-    ids=["read", "acknowledgement", "commit", "commit that acknowledges"],
 )
 Spoil = Callable[[TcpProxy], None]
 
@@ -40,7 +42,7 @@ def named(what: str, way: str, verb: bytes) -> str:
     return f"{what} {'XREADGROUP' if verb == b'BLOCK' else verb.decode()}: {way}"
 
 
-@every_way
+@one_way_unless_long
 def test_connections_that_the_network_resets_cost_nothing(stream_fault: Try, own: Server, way: str) -> None:
     with wire_to(own) as wire, stream_fault(f"connection reset: {way}", own, **over(way, wire.url)) as trial:
         trial.settles()
@@ -50,6 +52,7 @@ def test_connections_that_the_network_resets_cost_nothing(stream_fault: Try, own
         trial.ends()
 
 
+@pytest.mark.long
 @under_way
 def test_a_request_that_never_arrives_is_made_again(stream_fault: Try, own: Server, way: str, verb: bytes) -> None:
     with wire_to(own) as wire, stream_fault(named("cut off:", way, verb), own, **over(way, wire.url)) as trial:
@@ -111,7 +114,13 @@ def test_a_request_that_arrives_after_its_client_gave_up(stream_fault: Try, own:
         assert bool(trial.service.logged(CLAIMED)) == (verb == b"BLOCK")
 
 
-@pytest.mark.parametrize("behind", [b"$7\r\nmess", b'"values":['], ids=["its field", "its message"])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(b"$7\r\nmess", id="its field", marks=pytest.mark.long),
+        pytest.param(b'"values":[', id="its message"),
+    ],
+)
 def test_an_entry_torn_in_the_middle_comes_whole_later(stream_fault: Try, own: Server, behind: bytes) -> None:
     name = f"cut in an entry: {'message' if b'values' in behind else 'field'}"
     with wire_to(own) as wire, stream_fault(name, own, redis_url=wire.url) as trial:
@@ -123,6 +132,7 @@ def test_an_entry_torn_in_the_middle_comes_whole_later(stream_fault: Try, own: S
         assert len(trial.service.logged("Subscribed")) == 4
 
 
+@pytest.mark.long
 @every_way
 @pytest.mark.parametrize(
     ("name", "spoil", "mend"),
@@ -146,6 +156,7 @@ def test_a_bad_wire_only_makes_records_late(
         assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
 
 
+@pytest.mark.long
 @every_way
 def test_a_wire_that_swallows_everything_is_left(stream_fault: Try, own: Server, way: str) -> None:
     def swallow(proxy: TcpProxy) -> None:
