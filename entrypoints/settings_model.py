@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     consumer_group: Text = "kv-updater"
     """Consumer group in which streams are read; all updaters of the same records are in one."""
     consumer_name: Text | None = None
-    """Name in the consumer group, of this process alone; without it one is made of the host's name."""
+    """How its names in the consumer group begin, of this process alone; without it one is made of the host's name."""
     claim_after: Annotated[Seconds, Field(ge=0.1)] = 30.0
     """Seconds of silence after which another consumer is dead, and its unsettled entries are claimed."""
     entry_ids_key: Text = "kv-updater:entry-ids"

@@ -194,6 +194,8 @@ class Server:
         line += ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb"]
         # In /dev/fd nobody can create a file, and there is no dump.rdb to load by accident.
         line += ["--dir", str(self.data_dir or "/dev/fd"), "--appendonly", "yes" if self.data_dir else "no"]
+        # Written before the reply, always: the default puts a write off while the one before is on its way to the disk.
+        line += ["--appendfsync", "no"]
         if self.password is not None:
             line += ["--requirepass", self.password, "--masterauth", self.password]
         if self.unix_socket is not None:

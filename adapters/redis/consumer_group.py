@@ -1,6 +1,7 @@
 """One consumer of a consumer group of one stream: the commands."""
 
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 
 from adapters.redis.cluster_commands import SlotCommands
@@ -20,7 +21,7 @@ return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])"""
 class ConsumerGroup:
     """`reading` is a connection for reads that wait, and for nothing else; `asking` one for the rest.
 
-    Every method that asks something raises StoreUnavailable.
+    Every method that asks something raises StoreUnavailable. `consumer` begins the names that `rename` makes.
     """
 
     def __init__(
@@ -36,7 +37,15 @@ class ConsumerGroup:
         self._asking = asking
         self.stream = stream.encode()
         self._group = group
-        self.consumer = consumer
+        self._names = consumer + b":"
+        self.rename()
+
+    def rename(self) -> None:
+        """Read on under a name that nothing was sent with: a read that got no answer may still be executed.
+
+        What it is given then belongs to a consumer that stays silent, and is claimed like all that the dead leave.
+        """
+        self.consumer = self._names + token_hex(4).encode()
 
     async def rehearse(self) -> None:
         """Use each command, to no effect, so that one that is denied is told now and not in the middle of the work.
@@ -114,12 +123,16 @@ class ConsumerGroup:
             if error.kind != "wrongtype":
                 raise
 
+    async def namesakes(self) -> list[bytes]:
+        """The names that this consumer, or a process before it, has had."""
+        names = [row[b"name"] for row in await self._consumers()]
+        return [name for name in names if name.startswith(self._names) and name != self.consumer]
+
     async def silent_for(self, seconds: float) -> list[tuple[bytes, int]]:
         """The other consumers that have asked for nothing so long, and how many entries each has not acknowledged."""
-        rows = rows_of(await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group))
         return [
             (row[b"name"], row[b"pending"])
-            for row in rows
+            for row in await self._consumers()
             if row[b"idle"] >= seconds * 1000 and row[b"name"] != self.consumer
         ]
 
@@ -142,6 +155,9 @@ class ConsumerGroup:
         """Close both connections. Idempotent; a later call would open new ones."""
         await self._reading.close()
         await self._asking.close()
+
+    async def _consumers(self) -> list[dict[bytes, Any]]:
+        return rows_of(await self._asking.call("XINFO", "CONSUMERS", self.stream, self._group))
 
     def _proof(self) -> tuple[Argument, ...]:
         whoever = ("GROUP", self._group, self.consumer)

@@ -66,6 +66,8 @@ class RedisStore:
         await self._commands.close()
 
     def _settled(self, entries: Sequence[Entry]) -> bytes:
+        if not self.acknowledges:
+            return b""
         words: list[bytes] = []
         stream = None
         for entry in entries:

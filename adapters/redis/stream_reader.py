@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice, takewhile
 
 from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.stream_replies import Stored
@@ -18,6 +19,11 @@ _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
 # Seconds below which a read has brought so little that the next one may bring twice as much.
 _QUICK = 1.0
+# With each death after the first the company that an entry is taken in is so much smaller, until it is taken alone: of
+# those that a process had in hand when it died, one at most is to blame.
+_SHRINKS_BY = 10
+# Seconds between two looks whether they are settled.
+_TURN = 0.005
 
 
 class StreamReader:
@@ -39,13 +45,18 @@ class StreamReader:
         """What waits at the server, as far as is known: where a read was full, as much as it has brought."""
         # Consumers whose entries are to be taken over, each with the id of the last that was.
         self._left: deque[tuple[bytes, bytes]] = deque()
-        # Of what an earlier process of this name has left, what was taken over; None: all.
-        self._inherited: set[bytes] | None = set()
+        # The names that this process has read under.
+        self._names: set[bytes] = set()
+        # Those and the ones of earlier processes of the same name, when this subscription began.
+        self._namesakes: set[bytes] = set()
+        self._apart = False
         self._look_at = 0.0
         self._silent: set[bytes] = set()
 
     async def open(self, subscription: int) -> None:
         """Make the group where it is missing; then comes first what this consumer was given and has not settled."""
+        self.group.rename()
+        self._names.add(self.group.consumer)
         try:
             await self.group.rehearse()
         except StoreUnavailable as error:
@@ -54,7 +65,8 @@ class StreamReader:
             await self._make_group()
         self._opened = True
         self._subscription = subscription
-        self._left = deque([(self.group.consumer, b"")])
+        self._namesakes = set(await self.group.namesakes())
+        self._left = deque((consumer, b"") for consumer in self._namesakes)
         self.more_bytes = 0
         # After a silence of the server, everybody was silent.
         self._silent = set()
@@ -98,6 +110,9 @@ class StreamReader:
                 await self.group.forget(self.group.consumer)
 
     async def _next(self) -> list[Delivery]:
+        if self._apart:
+            await self._until_empty_handed()
+            self._apart = False
         await self._look_for_the_dead()
         while self._left:
             if taken := await self._take_over():
@@ -136,30 +151,43 @@ class StreamReader:
     async def _take_over(self) -> list[Delivery]:
         """Some of what is left of the first of these consumers."""
         consumer, after = self._left[0]
-        own = consumer == self.group.consumer
         pending = await self.group.pending(consumer, after, self._at_once)
         if not pending:
             self._left.popleft()
-            if own:
-                self._inherited = None
-            else:
-                await self.group.forget(consumer)
+            await self.group.forget(consumer)
             return []
         # What this process was given itself, it still has: that it is given it again is no death.
-        had = (pending.keys() if self._inherited is None else self._inherited) if own else set()
-        ids = {id_: deliveries + (id_ not in had) for id_, deliveries in pending.items()}
+        again = consumer in self._names
+        if not again:
+            pending = self._company(pending)
+            self._apart = max(pending.values()) > 1
+            if self._apart:
+                await self._until_empty_handed()
+        ids = {id_: deliveries + (not again) for id_, deliveries in pending.items()}
+        own = consumer in self._namesakes
         entries = await self.group.claim(ids, 0 if own else self._claim_after)
         found = {id_ for id_, _ in entries}
         gone = await self.group.deleted([id_ for id_ in ids if id_ not in found])
         await self.group.acknowledge(gone)
-        if lost := len(set(gone) - had):
-            self._tell_lost(lost, "they were trimmed before they were settled")
+        if gone and not again:
+            self._tell_lost(len(gone), "they were trimmed before they were settled")
         if entries and not own:
             self._observer.notice(EntriesClaimed(self.group.stream, len(entries)))
-        if own and self._inherited is not None:
-            self._inherited |= found
         self._left[0] = consumer, list(pending)[-1]
         return self._deliveries((entry, ids[entry[0]]) for entry in entries)
+
+    def _company(self, pending: dict[bytes, int]) -> dict[bytes, int]:
+        """The first of these, as many as may be taken together."""
+        deaths = next(iter(pending.values()))
+        at_most = max(1, self._at_once // _SHRINKS_BY ** max(0, deaths - 1))
+        return dict(islice(takewhile(lambda item: item[1] == deaths, pending.items()), at_most))
+
+    async def _until_empty_handed(self) -> None:
+        """Wait until all that this consumer was given is settled; not for ever, as a dead letter may be dropped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._claim_after):
+                while await self.group.pending(self.group.consumer, b"", 1):  # noqa: ASYNC110 (only the server knows)
+                    await asyncio.sleep(_TURN)
 
     def _deliveries(self, entries: Iterable[tuple[Stored, int]]) -> list[Delivery]:
         stream, subscription = self.group.stream, self._subscription

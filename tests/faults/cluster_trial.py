@@ -80,9 +80,6 @@ class ClusterTrial(Trial):
         until(lambda: self.stream.has_all_come_to(self.cluster), self.context)
         return super().ends()
 
-    def stored(self) -> dict[str, bytes | None]:
-        return self.cluster.stored()
-
     def judge(self, missing: list[int], besides: Collection[int] = ()) -> None:
         self._perished = [number for number in missing if number in self._perishable]
         told = [number for number in missing if number not in self._perishable]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cluster_trial import TryOnCluster, tried_on_cluster
+from tests.faults.stream_trial import StreamTrial
 from tests.faults.table import LEGEND, Noted, Row, table
 from tests.faults.trial import Try, tried
 from tests.servers import Server
@@ -71,6 +72,12 @@ def fault(noted: Noted, empty: Path) -> Try:
 def cluster_fault(noted: Noted, empty: Path) -> TryOnCluster:
     """Try one fault of a cluster: see `tried_on_cluster`."""
     return partial(tried_on_cluster, directory=empty, noted=noted)
+
+
+@pytest.fixture
+def stream_fault(noted: Noted, empty: Path) -> Try:
+    """The same where the messages come by a stream."""
+    return partial(tried, kind=StreamTrial, directory=empty, noted=noted)
 
 
 @pytest.fixture

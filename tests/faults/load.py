@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tests.clusters import RedisCluster
 from tests.faults.stream import Stream
 from tests.servers import Server
-from tests.service import until
+from tests.service import stored, until
 
 
 class Load:
@@ -36,7 +36,7 @@ class Load:
     def catches_up(self) -> None:
         """Wait until all that has been published is stored."""
         end = self.stream.sent
-        once = [f"once:{number}" for number in range(self._caught_up, end, 2)]
+        once = self.stream.once(range(self._caught_up, end))
         until(lambda: self.store.command("EXISTS", *once) == len(once), self.context)
         self._caught_up = end
 
@@ -44,6 +44,14 @@ class Load:
         """Wait for so many messages, of which there are some 2000 a second."""
         enough = self.stream.sent + messages
         until(lambda: self.stream.sent >= enough)
+
+    def stored(self) -> dict[str, bytes | None]:
+        """Every key of the store with its string."""
+        return self.store.stored() if isinstance(self.store, RedisCluster) else stored(self.store)
+
+    def unstored(self, *, since: int = 0) -> list[int]:
+        """The numbers, from `since` on, of the messages that have no record, when the services have ended."""
+        return self.stream.missing_in(self.stored(), since=since)
 
     def context(self) -> str:
         """What to tell where it does not settle."""

@@ -23,7 +23,8 @@ class Stream:
 
     The even ones are of types that come once only: they would stay lost if they were lost, for no later message makes
     up for them. The odd ones are of ten types that come in every batch. A message is as long as `filler` makes it.
-    On a cluster each type has one of the `tags`, up to ten, which decides on its slot. `connect` makes the connection.
+    On a cluster each type has one of the `tags`, up to ten, which decides on its slot. Of each of the types that come
+    again so many in a row as `tie` says have one date. `connect` makes the connection.
     """
 
     def __init__(
@@ -33,8 +34,9 @@ class Stream:
         start: datetime = _START,
         filler: str = "",
         tags: Sequence[str] = (),
+        tie: int = 1,
     ) -> None:
-        self._connect, self._filler, self._tags = connect, filler, tags
+        self._connect, self._filler, self._tags, self._tie = connect, filler, tags, tie
         self.start = start  # the date of message 0
         self._publisher: Publisher | None = None
         self.sent = 0  # also the number of the message to come
@@ -53,6 +55,12 @@ class Stream:
         """The next messages, in one go, and how many subscribers heard each; none where the server is down."""
         with self._lock:
             return self._publish(count)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is published meanwhile."""
+        with self._lock:
+            yield
 
     @contextmanager
     def flowing(self) -> Iterator[Callable[[], None]]:
@@ -86,6 +94,10 @@ class Stream:
         """Whether the last message is stored: then those before it have come too."""
         type_, _, text = self._message(self.sent - 1)
         return bool(store.command("GET", type_) == text)
+
+    def once(self, numbers: Iterable[int]) -> list[str]:
+        """The types, of these messages, that come once only."""
+        return [f"once:{number}" for number in numbers if not number % 2]
 
     def missing_in(self, found: Mapping[str, bytes | None], *, since: int) -> list[int]:
         """The numbers from `since` on of the messages that have no record, though their type comes once only.
@@ -128,13 +140,16 @@ class Stream:
 
     def _message(self, number: int) -> tuple[str, bytes, bytes]:
         type_ = self._tagged(f"key:{number % BATCH}" if number % 2 else f"once:{number}", number)
-        updated = (self.start + timedelta(microseconds=number)).isoformat()
+        updated = self._date(number).isoformat()
         values = f'[{number},"{self._filler}"]'
         return type_, message(type_, updated, values), record(updated, values)
 
     def tag_of(self, number: int) -> str:
         """Of the message with this number."""
         return self._tags[number % BATCH // 2 % len(self._tags)]
+
+    def _date(self, number: int) -> datetime:
+        return self.start + timedelta(microseconds=number - number // BATCH % self._tie * BATCH)
 
     def _beat(self, tag: str) -> str:
         number = 2 * self._tags.index(tag) + 1 if tag else 1

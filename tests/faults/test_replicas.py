@@ -1,67 +1,33 @@
 """Several updaters on one channel: while one lives nothing is lost, and none undoes what another has done."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
 from tests.faults.kinds import one_kind_unless_long
 from tests.faults.load import Load
+from tests.faults.replicas import Replicas
 from tests.faults.stream import Stream
 from tests.faults.table import Noted
 from tests.faults.trial import told
 from tests.faults.wire import wire_to
 from tests.servers import Server
-from tests.service import Publisher, Service, stored, subscribed, until
+from tests.service import Publisher, stored, until
 
 pytestmark = one_kind_unless_long
 
 Lossless = Callable[[str], AbstractContextManager[Load]]
 
 
-class Replicas:
-    """The updaters of one server, which come and go; what each has logged and counted is kept."""
-
-    def __init__(self, server: Server, directory: Path) -> None:
-        self._server, self._directory = server, directory
-        self._running: dict[Service, ExitStack] = {}
-        self.entries: list[dict[str, Any]] = []
-
-    def start(self, *flags: str) -> Service:
-        """One more, from when it is subscribed."""
-        stack = ExitStack()
-        service = stack.enter_context(subscribed(self._server.url, *flags, directory=self._directory))
-        self._running[service] = stack
-        return service
-
-    def kill(self, service: Service) -> None:
-        """SIGKILL, if it still runs, and forget it."""
-        service.process.kill()
-        service.ends()
-        self.entries += service.entries
-        self._running.pop(service).close()
-
-    def stop(self, service: Service) -> dict[str, int]:
-        """SIGTERM, and all is well; its totals."""
-        totals = service.stops()
-        self.kill(service)
-        return totals
-
-    def stop_all(self) -> list[dict[str, int]]:
-        """Stop those that run; their totals, the first started first."""
-        return [self.stop(service) for service in list(self._running)]
-
-
 @pytest.fixture
 def replicas(own: Server, tmp_path: Path) -> Iterator[Replicas]:
-    replicas = Replicas(own, tmp_path)
+    replicas = Replicas(own.url, tmp_path)
     yield replicas
-    for service in list(replicas._running):
-        replicas.kill(service)
+    replicas.kill_all()
 
 
 @pytest.fixture

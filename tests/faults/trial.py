@@ -5,20 +5,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tests.clusters import RedisCluster
 from tests.faults.load import Load
 from tests.faults.stream import Stream
 from tests.faults.table import Noted
 from tests.servers import Server
-from tests.service import Publisher, Service, started, stored, until
+from tests.service import Publisher, Service, started, until
 
 GAP = "Gap: messages may have been missed; subscribed again"
 
 
 class Trial(Load):
     """What a test does while messages flow: `settles`, then the fault, then `recovers`, and `ends`."""
+
+    flags: ClassVar[Sequence[str]] = ()
+    """What the service is started with."""
 
     def __init__(
         self, service: Service, stream: Stream, store: Server | RedisCluster, stops_flowing: Callable[[], None]
@@ -27,6 +30,11 @@ class Trial(Load):
         self.service = service
         self.missing: list[int] = []
         self._since = 0
+
+    @staticmethod
+    def messages(channel: Server, **options: Any) -> Stream:
+        """What flows; the options are those of Stream."""
+        return Stream(partial(Publisher, channel.port), **options)
 
     @property
     def lost(self) -> str:
@@ -49,22 +57,26 @@ class Trial(Load):
         """
         assert self.seconds is not None, "time to recover was not measured"
         self.stops_flowing()
+        self.drains()
         totals = self.service.stops()
-        self.judge(self.stream.missing_in(self.stored(), since=self._since))
+        self.judge(self.unstored(since=self._since))
         assert totals["pending"] == totals["rejected"] == totals["unstorable"] == 0
-        if not self.gaps:
-            assert totals["received"] == self.stream.heard
+        self.adds_up(totals)
         return totals
 
-    def stored(self) -> dict[str, bytes | None]:
-        """Every key of the store with its string."""
-        return stored(self.store)
+    def drains(self) -> None:
+        """Wait until the service was given all that is its due; what was published on a channel is given already."""
 
     def judge(self, missing: list[int], besides: Collection[int] = ()) -> None:
         """AssertionError where these messages were lost, `besides` those, and no gap was told."""
         self.missing = missing
         runs = self.stream.runs_of(missing, besides)
         assert runs <= self.gaps, (missing[:10], self.service.raw_log[-2000:].decode())
+
+    def adds_up(self, totals: Mapping[str, int]) -> None:
+        """AssertionError where the service has counted other messages than those that the server has delivered."""
+        if not self.gaps:
+            assert totals["received"] == self.stream.heard
 
 
 T = TypeVar("T", bound=Trial)
@@ -80,6 +92,7 @@ def tried(
     redis_url: str | None = None,
     store_url: str | None = None,
     stream: Mapping[str, Any] | None = None,
+    kind: type[Trial] = Trial,
     directory: Path,
     noted: Noted,
 ) -> Iterator[Trial]:
@@ -89,9 +102,9 @@ def tried(
     """
     urls = ("--redis-url", redis_url or channel.url, "--store-url", store_url or (store or channel).url)
     with (
-        started(*urls, "--log-format", "json", *flags, directory=directory) as service,
-        Stream(partial(Publisher, channel.port), **stream or {}) as messages,
-        judged(Trial, fault, store or channel, service=service, stream=messages, noted=noted) as trial,
+        started(*urls, "--log-format", "json", *kind.flags, *flags, directory=directory) as service,
+        kind.messages(channel, **stream or {}) as messages,
+        judged(kind, fault, store or channel, service=service, stream=messages, noted=noted) as trial,
     ):
         yield trial
 

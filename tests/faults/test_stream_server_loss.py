@@ -1,0 +1,167 @@
+"""The server of the stream dies, forgets, refuses or trims: what it has kept is stored, what it has lost is told."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.kinds import one_kind_unless_long
+from tests.faults.stream_trial import LOST, StreamTrial
+from tests.faults.test_store_refusals import be_a_replica, be_out_of_memory, freeze, lack_replicas, load, pause_writes
+from tests.faults.trial import Try
+from tests.servers import Server
+from tests.service import until
+
+pytestmark = one_kind_unless_long
+
+GROUP_GONE = f"{LOST}the group was gone, and the stream is read from its start"
+TRIMMED = f"{LOST}they were trimmed before anybody read them"
+
+
+def dies_and_comes_back(trial: StreamTrial, server: Server) -> None:
+    trial.settles()
+    server.kill()
+    trial.service.says("Not subscribed")
+    server.start()
+    trial.recovers()
+
+
+@pytest.mark.long
+def test_a_server_that_is_down_at_the_start_is_waited_for(stream_fault: Try, own: Server) -> None:
+    own.kill()
+    with stream_fault("down at the start", own) as trial:
+        trial.service.says("Not subscribed")
+        own.start()
+        trial.recovers()
+        trial.ends()
+
+
+@pytest.mark.long
+def test_entries_from_before_the_first_start_are_stored(stream_fault: Try, own: Server) -> None:
+    own.command("XADD", "update", "*", "message", '{"type":"key:1","updated":"2020-01-01","values":[0]}')
+    own.command("XTRIM", "update", "MAXLEN", 0)
+    with stream_fault("no group yet, and a trimmed stream", own) as trial:
+        trial.recovers()
+        trial.ends()
+        assert trial.losses == []
+
+
+def test_a_server_that_keeps_what_it_was_told_loses_nothing(stream_fault: Try, store: Server) -> None:
+    with stream_fault("SIGKILL and restart, AOF", store) as trial:
+        for _ in range(3):
+            dies_and_comes_back(trial, store)
+        trial.ends()
+        assert trial.missing == []
+        assert trial.losses == []
+
+
+def test_a_server_that_restarts_empty_has_lost_entries_and_that_is_told(stream_fault: Try, own: Server) -> None:
+    with stream_fault("SIGKILL and restart, no AOF", own) as trial:
+        dies_and_comes_back(trial, own)
+        trial.ends()
+        assert trial.missing
+        assert len(trial.service.logged(GROUP_GONE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "forget", "loses"),
+    [
+        ("FLUSHALL", ("FLUSHALL",), True),
+        pytest.param("DEL of the stream", ("DEL", "update"), False, marks=pytest.mark.long),
+        pytest.param("XGROUP DESTROY", ("XGROUP", "DESTROY", "update", "kv-updater"), False, marks=pytest.mark.long),
+    ],
+)
+def test_a_stream_or_a_group_that_is_gone_is_made_anew_and_told(
+    *, stream_fault: Try, own: Server, name: str, forget: tuple[str, ...], loses: bool
+) -> None:
+    with stream_fault(name, own) as trial:
+        for times in (1, 2, 3):
+            trial.settles()
+            own.command(*forget)
+            trial.recovers()
+            until(lambda times=times: len(trial.service.logged(GROUP_GONE)) == times, trial.context)
+        trial.ends()
+        assert trial.missing or not loses
+
+
+@pytest.mark.long
+def test_a_script_that_is_forgotten_is_sent_again(stream_fault: Try, own: Server) -> None:
+    with stream_fault("SCRIPT FLUSH", own) as trial:
+        trial.settles()
+        for _ in range(20):
+            own.command("SCRIPT", "FLUSH")
+            trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
+
+
+@pytest.mark.parametrize(
+    ("name", "refuse", "sign"),
+    [
+        ("maxmemory", be_out_of_memory, "Store failed: oom"),
+        pytest.param("made a replica", be_a_replica, "Not subscribed", marks=pytest.mark.long),
+        pytest.param("min-replicas-to-write", lack_replicas, "Not subscribed", marks=pytest.mark.long),
+        pytest.param("LOADING", load, "LOADING", marks=pytest.mark.long),
+        pytest.param("CLIENT PAUSE WRITE", pause_writes, "no answer within", marks=pytest.mark.long),
+        pytest.param("SIGSTOP", freeze, "no answer within", marks=pytest.mark.long),
+    ],
+)
+def test_a_server_that_refuses_for_a_while_loses_nothing(
+    *, stream_fault: Try, store: Server, name: str, refuse: Callable[[Server], Callable[[], object]], sign: str
+) -> None:
+    with stream_fault(f"stream and store: {name}", store, "--probe-timeout", "0.5s") as trial:
+        trial.settles()
+        # So that there is something to commit when the publishers too are refused.
+        trial.service.freeze()
+        trial.flows(500)
+        recover = refuse(store)
+        trial.service.thaw()
+        trial.service.says(sign)
+        recover()
+        trial.recovers()
+        trial.ends()
+        assert trial.losses == []
+
+
+@pytest.mark.long
+def test_a_service_that_is_frozen_in_a_burst_takes_it_all_when_it_thaws(stream_fault: Try, own: Server) -> None:
+    with stream_fault("SIGSTOP of the service", own) as trial:
+        trial.settles()
+        trial.service.freeze()
+        trial.stream.publish(20_000)
+        trial.service.thaw()
+        trial.recovers()
+        trial.ends()
+        assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.long)])
+def test_what_was_trimmed_before_it_was_read_is_told_exactly(stream_fault: Try, own: Server, times: int) -> None:
+    expected = []
+    with stream_fault(f"trimmed while the service is frozen x{times}", own) as trial:
+        trial.settles()
+        for time in range(times):
+            trial.service.freeze()
+            trial.stream.publish(5000)
+            with trial.stream.held():
+                before = trial.stream.unread()
+                own.command("XTRIM", "update", "MAXLEN", 1000 + time)
+                expected.append(before - trial.stream.unread())
+            trial.service.thaw()
+            trial.recovers()
+        trial.ends()
+        assert [entry["count"] for entry in trial.service.logged(TRIMMED)] == expected
+        assert all(count >= 3900 for count in expected)
+
+
+@pytest.mark.long
+def test_a_stream_that_is_trimmed_while_it_is_read_in_time_loses_nothing(stream_fault: Try, own: Server) -> None:
+    with stream_fault("trimmed all the time", own) as trial:
+        trial.settles()
+        for _ in range(50):
+            trial.flows(50)
+            with trial.stream.held():
+                until(trial.stream.is_settled)
+                own.command("XTRIM", "update", "MAXLEN", 0)
+        trial.recovers()
+        trial.ends()
+        assert trial.losses == []
