@@ -37,6 +37,7 @@ OPTIONAL = appended("The updater", "+unsubscribe", "+role", "+client|id", "+conf
 HEAD, SUBSCRIPTION, PROBES, *RECORDS = PLAIN.parts
 IN_A_CLUSTER = PLAIN.having(*appended("The updater", "`redis+cluster://`"))
 SHARDED = Account(PLAIN.user, HEAD, *appended("The updater", "sharded_pubsub"), *RECORDS)
+STREAMING = account("stream").having(*RECORDS[1:])
 SENTINEL = account("sentinel")
 
 
@@ -193,6 +194,44 @@ class TestSharded:
     @pytest.mark.parametrize("right", [right for right in SHARDED.without_one() if re.search("[&+]", right)])
     def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
         less = SHARDED.without_one()[right]
+        with self.updater(own, less, tmp_path) as service, Publisher(own.port) as publisher:
+            tells_an_error(service, publisher, *self.SENT)
+
+
+class TestStreams:
+    SENT = (("XADD", "update", "*", "message", MESSAGES["kv:one"]), ("XADD", "update", "*", "message", BAD))
+
+    @contextmanager
+    def updater(self, own: Server, who: Account, directory: Path) -> Iterator[Service]:
+        who.set_on(own)
+        # Of a record that is there the id of its entry is looked at.
+        own.command("SET", "kv:one", record("2020-01-01T00:00:00Z"))
+        url = ("--redis-url", who.at(own.url), "--claim-after", "0.4s")
+        with started(*FLAGS, *url, "--transport", "stream", directory=directory) as service:
+            yield service
+
+    def test_it_does_its_whole_job(self, own: Server, tmp_path: Path) -> None:
+        own.command("XGROUP", "CREATE", "update", "kv-updater", "0", "MKSTREAM")
+        own.command("XADD", "update", "*", "message", MESSAGES["kv:two"])
+        # What a dead one has taken is claimed, and it is forgotten.
+        own.command("XREADGROUP", "GROUP", "kv-updater", "dead", "STREAMS", "update", ">")
+        with self.updater(own, STREAMING, tmp_path) as service, Publisher(own.port) as others:
+            service.says('"Ready"')
+            for words in self.SENT:
+                others.call(*words)
+            until(lambda: validated(service) == 2 and own.command("EXISTS", LETTERS) == 1, lambda: service.raw_log)
+            until(lambda: own.command("XINFO", "GROUPS", "update")[0][3] == 1)
+            totals = service.stops()
+            told = sorted(entry["message"] for entry in service.entries if entry["level"] != "INFO")
+            assert told == ["Message rejected: malformed", "Stream entries of a dead updater claimed"]
+        kept = {"update": None, "kv-updater:entry-ids": None, LETTERS: None}
+        assert stored(own) == GOOD | kept
+        assert (totals["received"], totals["committed"], totals["rejected"]) == (3, 2, 1)
+        assert own.command("XINFO", "GROUPS", "update")[0][5] == 0
+
+    @pytest.mark.parametrize("right", STREAMING.without_one())
+    def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
+        less = STREAMING.without_one()[right]
         with self.updater(own, less, tmp_path) as service, Publisher(own.port) as publisher:
             tells_an_error(service, publisher, *self.SENT)
 
