@@ -98,18 +98,32 @@ class Streams:
     def pending(self, stream: str) -> dict[int, tuple[bytes, int]]:
         """Whose each pending entry is, and how often it was delivered; by the number that is its id."""
         rows = self.command("XPENDING", stream, GROUP, "-", "+", 100_000)
-        return {int(id_.partition(b"-")[0]): (consumer, deliveries) for id_, consumer, _, deliveries in rows}
+        return {int(id_.partition(b"-")[0]): (_name(consumer), deliveries) for id_, consumer, _, deliveries in rows}
 
     def consumers(self, stream: str) -> list[bytes]:
         rows = self.group("XINFO CONSUMERS", stream, GROUP)
-        return [dict(zip(row[::2], row[1::2], strict=True))[b"name"] for row in rows]
+        return [_name(dict(zip(row[::2], row[1::2], strict=True))[b"name"]) for row in rows]
 
     def leave_unsettled(self, stream: str, consumer: str, count: int) -> None:
         """Another process reads so many entries, and dies."""
         owner = self.place.owner(stream) if isinstance(self.place, RedisCluster) else self.place
-        read = ("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "STREAMS", stream, ">")
+        read = ("XREADGROUP", "GROUP", GROUP, earlier(consumer), "COUNT", count, "STREAMS", stream, ">")
         [[_, entries]] = owner.command(*read)
         assert len(entries) == count
+
+    @property
+    def tells_lag(self) -> bool:
+        """Whether the server knows how much a group has not read."""
+        return self._version >= 7
+
+    @property
+    def forgets_what_was_trimmed(self) -> bool:
+        """Whether it says so of what is still there alone."""
+        return self._version >= 8
+
+    @property
+    def _version(self) -> int:
+        return int(self.nodes[0].command("INFO", "server").partition(b"redis_version:")[2].partition(b".")[0])
 
     @property
     def waiting(self) -> int:
@@ -134,6 +148,16 @@ class Streams:
     async def close(self) -> None:
         for subscriber in self._opened:
             await subscriber.close()
+
+
+def earlier(consumer: str) -> str:
+    """A name under which a process of this consumer has read before."""
+    return f"{consumer}:00000000"
+
+
+def _name(consumer: bytes) -> bytes:
+    """Without what each subscription puts behind it."""
+    return consumer.partition(b":")[0]
 
 
 def delivered(stream: str, *numbers: int, deliveries: int = 1, subscription: int = 1) -> list[Delivery]:

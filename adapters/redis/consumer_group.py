@@ -125,8 +125,8 @@ class ConsumerGroup:
 
     async def namesakes(self) -> list[bytes]:
         """The names that this consumer, or a process before it, has had."""
-        names = [row[b"name"] for row in await self._consumers()]
-        return [name for name in names if name.startswith(self._names) and name != self.consumer]
+        names = {row[b"name"] for row in await self._consumers()} - {self.consumer}
+        return [name for name in names if name.startswith(self._names) and len(name) == len(self.consumer)]
 
     async def silent_for(self, seconds: float) -> list[tuple[bytes, int]]:
         """The other consumers that have asked for nothing so long, and how many entries each has not acknowledged."""

@@ -45,18 +45,19 @@ class StreamReader:
         """What waits at the server, as far as is known: where a read was full, as much as it has brought."""
         # Consumers whose entries are to be taken over, each with the id of the last that was.
         self._left: deque[tuple[bytes, bytes]] = deque()
-        # The names that this process has read under.
+        # The names that this process has read under, as far as the group knows them still.
         self._names: set[bytes] = set()
         # Those and the ones of earlier processes of the same name, when this subscription began.
         self._namesakes: set[bytes] = set()
         self._apart = False
+        self._stopping = False
         self._look_at = 0.0
         self._silent: set[bytes] = set()
 
     async def open(self, subscription: int) -> None:
         """Make the group where it is missing; then comes first what this consumer was given and has not settled."""
-        self.group.rename()
         self._names.add(self.group.consumer)
+        self.group.rename()
         try:
             await self.group.rehearse()
         except StoreUnavailable as error:
@@ -66,7 +67,9 @@ class StreamReader:
         self._opened = True
         self._subscription = subscription
         self._namesakes = set(await self.group.namesakes())
+        self._names &= self._namesakes
         self._left = deque((consumer, b"") for consumer in self._namesakes)
+        self._apart = self._stopping = False
         self.more_bytes = 0
         # After a silence of the server, everybody was silent.
         self._silent = set()
@@ -85,6 +88,10 @@ class StreamReader:
         if clock() - started < _QUICK:
             self._at_once = min(self._count, 2 * self._at_once)
         return deliveries
+
+    def stop(self) -> None:
+        """Nothing more is to be read: what is on its way is the last."""
+        self._stopping = True
 
     async def keep_alive(self) -> None:
         """For ever show the others that this consumer is alive, also while nobody asks for what it has read."""
@@ -114,9 +121,11 @@ class StreamReader:
             await self._until_empty_handed()
             self._apart = False
         await self._look_for_the_dead()
-        while self._left:
+        while self._left and not self._stopping:
             if taken := await self._take_over():
                 return taken
+        if self._stopping:
+            return []
         count = self._at_once
         look, entries = await self.group.read(count, self._wait)
         lost = self._trimmed.count(look, len(entries))
@@ -163,6 +172,8 @@ class StreamReader:
             self._apart = max(pending.values()) > 1
             if self._apart:
                 await self._until_empty_handed()
+                if self._stopping:
+                    return []
         ids = {id_: deliveries + (not again) for id_, deliveries in pending.items()}
         own = consumer in self._namesakes
         entries = await self.group.claim(ids, 0 if own else self._claim_after)
@@ -186,7 +197,7 @@ class StreamReader:
         """Wait until all that this consumer was given is settled; not for ever, as a dead letter may be dropped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._claim_after):
-                while await self.group.pending(self.group.consumer, b"", 1):  # noqa: ASYNC110 (only the server knows)
+                while not self._stopping and await self.group.pending(self.group.consumer, b"", 1):  # noqa: ASYNC110
                     await asyncio.sleep(_TURN)
 
     def _deliveries(self, entries: Iterable[tuple[Stored, int]]) -> list[Delivery]:

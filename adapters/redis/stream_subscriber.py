@@ -80,7 +80,9 @@ class StreamSubscriber:
             # An answer that comes too late says nothing about a subscription that was made meanwhile.
             if subscription == self._subscription:
                 self._lost = self._lost or lost
-                await asyncio.gather(*(reader.group.stop_reading() for reader in self._readers.values()))
+                # Whatever they wait for, there is no answer to it; what has come stays.
+                for task in self._reading.values():
+                    task.cancel()
             raise lost from None
         return loop.time() - started
 
@@ -95,6 +97,8 @@ class StreamSubscriber:
     async def unsubscribe(self) -> None:
         # The reads that wait come to their end soon: broken off, what they bring would be left for others to claim.
         self._ending = True
+        for reader in self._readers.values():
+            reader.stop()
 
     async def close(self) -> None:
         await self._stop()

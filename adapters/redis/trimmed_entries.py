@@ -1,4 +1,4 @@
-"""Notices that entries of a stream were trimmed before the group has read them: it lags by more than is left."""
+"""Notices that entries of a stream were trimmed before the group has read them."""
 
 from adapters.redis.stream_replies import Look
 
@@ -6,8 +6,9 @@ from adapters.redis.stream_replies import Look
 class TrimmedEntries:
     """Counts them, of one group, read by read.
 
-    Redis tells the lag since 7.0, unless entries have been deleted one by one. Before 7.2.6 it counts what was trimmed
-    for ever; later, until the group is read again, when it counts them as read.
+    Redis tells the lag since 7.0, unless entries have been deleted one by one. What is trimmed is a part of it: before
+    7.2.6 for ever, later until the group is read again, when it counts as read. In Redis 8 it is none: there only the
+    read tells, which counts as more than it has brought.
     """
 
     def __init__(self) -> None:
@@ -25,12 +26,16 @@ class TrimmedEntries:
         lost = max(0, look.lag - look.length - (self._surplus or 0))
         surplus = lost + (self._surplus or 0)
         known = self._surplus is not None
+        skipped = 0 if look.counted_as_read is None else look.counted_as_read - entries
         if not entries:
             # Nothing is left to read.
             self._surplus = look.lag
-        elif surplus and look.counted_as_read == entries + surplus:
+        elif surplus and skipped == surplus:
             self._surplus = 0
             known = True
         elif known or lost:
             self._surplus = surplus
+        # Where all that there is was unread the read has not waited, so that no other one is counted with it.
+        if entries and not surplus and look.lag == look.length:
+            return max(0, skipped)
         return lost if known or not lost else None

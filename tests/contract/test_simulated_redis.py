@@ -78,6 +78,7 @@ class Real:
         self._readers: list[StreamReader] = []
         self._subscribers: list[MessageSubscriber] = []
         self._names: list[str] = []
+        self._graves: dict[str, bytes] = {}
 
     async def start(self) -> None:
         for _ in (0, 1):
@@ -99,10 +100,10 @@ class Real:
     async def claim(self, who: int, dead: str) -> Seen:
         """At once: how it knows that they are dead is the contract suite's."""
         reader = self._readers[who]
-        reader._left.append((dead.encode(), b""))
+        reader._left.append((self._graves[dead], b""))
         reader._claim_after = 0
         taken = await self._taken_over(who)
-        reader._claim_after = 1000
+        reader._claim_after, reader._apart = 1000, False
         return taken
 
     async def acknowledge(self, who: int, entries: Sequence[Entry]) -> None:
@@ -113,6 +114,7 @@ class Real:
 
     async def die(self, who: int) -> str:
         dead = self._names[who]
+        self._graves[dead] = self._readers[who].group.consumer
         await self._new(who)
         return dead
 

@@ -129,7 +129,7 @@ async def test_a_record_that_has_gone_takes_its_id_with_it(place: Place, store: 
     update = place.given("update", 2)
     soon = datetime.now(UTC) + timedelta(milliseconds=20)
     assert await store.commit(write("a", ABSENT, ONE, update[1:], soon)) == {}
-    assert place.server.command("PEXPIRETIME", "a") == int(soon.timestamp() * 1000)
+    assert place.server.expires_at("a") == int(soon.timestamp() * 1000)
     place.server.command("DEL", "a")
     assert await store.commit(write("a", ABSENT, TWO, update[:1])) == {}
     assert place.held("a") == (TWO, b"1-0")

@@ -43,16 +43,16 @@ def add(server: Server, *payloads: bytes) -> None:
 def pending(server: Server) -> list[tuple[bytes, int]]:
     """Whose each pending entry is, and how often it was delivered."""
     rows = server.command("XPENDING", "update", "kv-updater", "-", "+", 1000)
-    return [(consumer, deliveries) for _, consumer, _, deliveries in rows]
+    return [(consumer.partition(b":")[0], deliveries) for _, consumer, _, deliveries in rows]
 
 
 def died_of(server: Server, *payloads: bytes, deaths: int) -> None:
     """Add entries of which so many processes by the name of `us` have died."""
     server.command("XGROUP", "CREATE", "update", "kv-updater", "0", "MKSTREAM")
     add(server, *payloads)
-    [[_, entries]] = server.command("XREADGROUP", "GROUP", "kv-updater", "us", "STREAMS", "update", ">")
+    [[_, entries]] = server.command("XREADGROUP", "GROUP", "kv-updater", "us:00000000", "STREAMS", "update", ">")
     ids = [id_ for id_, _ in entries]
-    server.command("XCLAIM", "update", "kv-updater", "us", 0, *ids, "RETRYCOUNT", deaths, "JUSTID")
+    server.command("XCLAIM", "update", "kv-updater", "us:00000000", 0, *ids, "RETRYCOUNT", deaths, "JUSTID")
 
 
 def letters(server: Server) -> list[tuple[bytes, bytes]]:
