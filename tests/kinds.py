@@ -1,11 +1,13 @@
 """Which servers a test runs on: each more costs time, so a test takes no more than what it shows can depend on."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.servers import available_kinds
+
+T = TypeVar("T")
 
 ALL = available_kinds()
 """Of the ports' contracts, for there the servers differ: in what they say, and in the commands they have."""
@@ -27,3 +29,16 @@ TWO_SINCE_REDIS_7_UNLESS_LONG = _short(2, SINCE_REDIS_7)
 ONE_UNLESS_LONG = _short(1)
 ONE_SINCE_REDIS_7_UNLESS_LONG = _short(1, SINCE_REDIS_7)
 """Of what takes long, or is much the same on all."""
+
+
+def in_turn(kinds: Sequence[str], ways: Sequence[T]) -> Iterator[tuple[str, T, Any]]:
+    """Every kind in every way, and the marks for it: all but one way of each kind, in turn, are for the long run."""
+    for number, kind in enumerate(kinds):
+        for way in ways:
+            yield kind, way, () if way == ways[number % len(ways)] else pytest.mark.long
+
+
+def one_first(kinds: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Every kind and the marks for it: all but the first are for the long run."""
+    for kind in kinds:
+        yield kind, () if kind == kinds[0] else pytest.mark.long

@@ -17,7 +17,7 @@ from adapters.redis.connecting import Connector
 from adapters.redis.dead_letters import RedisDeadLetters
 from application.ports import DeadLetter, DeadLetters, StoreUnavailable
 from tests.clusters import RedisCluster
-from tests.kinds import ALL
+from tests.kinds import ALL, in_turn
 from tests.servers import Server
 
 TIMEOUT = 5.0  # seconds
@@ -65,9 +65,13 @@ def start_server() -> Iterator[StartServer]:
         yield cache(lambda kind: running.enter_context(Server(kind)))
 
 
-@pytest.fixture(
-    params=[("memory", ""), *((kind, where) for kind in ALL for where in (" RESP2", " RESP3", " cluster"))], ids="".join
-)
+PLACES = [
+    pytest.param((kind, where), id=kind + where, marks=marks)
+    for kind, where, marks in in_turn(ALL, (" cluster", " RESP2", " RESP3"))
+]
+
+
+@pytest.fixture(params=[pytest.param(("memory", ""), id="memory"), *PLACES])
 async def dead_letters(
     request: pytest.FixtureRequest, start_server: StartServer, start_cluster: Callable[[str], RedisCluster]
 ) -> AsyncIterator[DeadLetters]:

@@ -23,7 +23,7 @@ from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.clusters import RedisCluster
-from tests.kinds import ALL
+from tests.kinds import ALL, in_turn, one_first
 from tests.proxy import TcpProxy
 from tests.servers import Server
 
@@ -183,12 +183,20 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         yield cache(lambda kind: running.enter_context(Server(kind, unix_socket=sockets / kind)))
 
 
-OVER_TCP = [(kind, way) for kind in ALL for way in (" RESP2", " RESP3")]
-OVER_UNIX_SOCKET = [(kind, " over a Unix socket") for kind in ALL[:1]]
-CLUSTERS = [*((kind, " cluster RESP2") for kind in ALL), *((kind, " cluster RESP3") for kind in ALL[:1])]
+OVER_TCP = [
+    pytest.param((kind, way), id=kind + way, marks=marks) for kind, way, marks in in_turn(ALL, (" RESP3", " RESP2"))
+]
+OVER_UNIX_SOCKET = [pytest.param((ALL[0], " over a Unix socket"), id=f"{ALL[0]} over a Unix socket")]
+CLUSTERS = [
+    *(
+        pytest.param((kind, " cluster RESP2"), id=f"{kind} cluster RESP2", marks=marks)
+        for kind, marks in one_first(ALL)
+    ),
+    pytest.param((ALL[0], " cluster RESP3"), id=f"{ALL[0]} cluster RESP3", marks=pytest.mark.long),
+]
 
 
-@pytest.fixture(params=[("memory", ""), *OVER_TCP, *OVER_UNIX_SOCKET, *CLUSTERS], ids="".join)
+@pytest.fixture(params=[pytest.param(("memory", ""), id="memory"), *OVER_TCP, *OVER_UNIX_SOCKET, *CLUSTERS])
 async def place(
     request: pytest.FixtureRequest, start_server: StartServer, start_cluster: Callable[[str], RedisCluster]
 ) -> AsyncIterator[InMemory | OnServer]:

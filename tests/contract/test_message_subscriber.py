@@ -21,7 +21,7 @@ from adapters.redis.shards import ClusterShards, OneShard, Shard, Shards
 from application.events import BacklogFull, Event
 from application.ports import Delivery, MessageSubscriber, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, SINCE_REDIS_7
+from tests.kinds import ALL, SINCE_REDIS_7, in_turn
 from tests.proxy import TcpProxy
 from tests.receiving import SOON, receive, receive_to_the_end, receive_to_the_loss, until
 from tests.servers import Server
@@ -214,13 +214,15 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
         yield start
 
 
-WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in ALL for protocol in (3, 2)]
+WIRES = [
+    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}", marks=marks)
+    for kind, protocol, marks in in_turn(ALL, (3, 2))
+]
 
 
 SHARDS = [
-    pytest.param((kind, protocol, where), id=f"shard channels of {kind}{where} RESP{protocol}")
-    for kind in SINCE_REDIS_7
-    for where, protocol in (("", 3), ("", 2), (" cluster", 2))
+    pytest.param((kind, protocol, where), id=f"shard channels of {kind}{where} RESP{protocol}", marks=marks)
+    for kind, (where, protocol), marks in in_turn(SINCE_REDIS_7, ((" cluster", 2), ("", 3), ("", 2)))
 ]
 
 

@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from application.events import EntriesClaimed, EntriesLost
 from application.ports import StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, SINCE_REDIS_7
+from tests.kinds import ALL, SINCE_REDIS_7, in_turn, one_first
 from tests.proxy import TcpProxy
 from tests.receiving import SOON, receive, receive_to_the_end, receive_to_the_loss, until
 from tests.servers import Server
@@ -21,8 +21,11 @@ from tests.streams import GROUP, Streams, delivered, earlier, entries, payloads,
 
 SHORT = 0.2  # seconds of silence: for what must be lost, or die
 
-WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in ALL for protocol in (3, 2)]
-CLUSTERS = [pytest.param((kind, 0), id=f"{kind} cluster") for kind in SINCE_REDIS_7]
+WIRES = [
+    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}", marks=marks)
+    for kind, protocol, marks in in_turn(ALL, (3, 2))
+]
+CLUSTERS = [pytest.param((kind, 0), id=f"{kind} cluster", marks=marks) for kind, marks in one_first(SINCE_REDIS_7)]
 StartServer = Callable[[str], Server]
 StartCluster = Callable[[str], RedisCluster]
 

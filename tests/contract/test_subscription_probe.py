@@ -15,7 +15,7 @@ from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import BacklogFull, Event, OutputBufferGrows
 from application.ports import MessageSubscriber, SubscriptionLost, SubscriptionRefused
-from tests.kinds import ALL
+from tests.kinds import ALL, in_turn
 from tests.proxy import TcpProxy
 from tests.servers import Server
 
@@ -187,7 +187,10 @@ class OnServer:
         return CountingConnector(url, timeout=SOON)
 
 
-WIRES = [pytest.param((kind, protocol), id=f"{kind} RESP{protocol}") for kind in ALL for protocol in (3, 2)]
+WIRES = [
+    pytest.param((kind, protocol), id=f"{kind} RESP{protocol}", marks=marks)
+    for kind, protocol, marks in in_turn(ALL, (3, 2))
+]
 
 
 @pytest.fixture(scope="module")
