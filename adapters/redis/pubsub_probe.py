@@ -54,20 +54,8 @@ class PubSubProbe:
         """
         loop = asyncio.get_running_loop()
         sent_at, self._awaited, self._arrival = loop.time(), secrets.token_hex(8).encode(), loop.create_future()
-        unsent = ""
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._send(client_id)
-        except StoreRefused as error:
-            raise SubscriptionRefused(f"a probe cannot be published: {error}") from None
-        except SubscriptionLost as lost:
-            drain.give_up(str(lost))
-            raise
-        except (StoreUnavailable, TimeoutError) as error:
-            # It may be dead for good: the next probe gets a new connection.
-            await self._commands.close()
-            unsent = f", for it could not be published: {str(error) or 'no answer'}"
-
+        last_sent_at = sent_at
+        unsent = await self._try_to_send(drain, client_id)
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
         while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
             silence = loop.time() - max(sent_at, drain.heard_at)
@@ -75,6 +63,11 @@ class PubSubProbe:
                 drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
             if drain.lost is not None:
                 raise SubscriptionLost(drain.lost)
+            if not unsent and loop.time() - last_sent_at >= self._timeout:
+                # It waits behind a flood; or the nodes of a cluster have lost it, and then there is more to find out.
+                last_sent_at = loop.time()
+                await self._try_to_send(drain, client_id)
+                continue
             patience = self._timeout - silence if silence < self._timeout else self._timeout
             await asyncio.wait((self._arrival,), timeout=patience)
         if self._arrival.done() and not self._arrival.result():
@@ -92,6 +85,22 @@ class PubSubProbe:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(False)
         await self._commands.close()
+
+    async def _try_to_send(self, drain: Drain, client_id: int | None) -> str:
+        """Why it could not be published; empty: it was."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._send(client_id)
+        except StoreRefused as error:
+            raise SubscriptionRefused(f"a probe cannot be published: {error}") from None
+        except SubscriptionLost as lost:
+            drain.give_up(str(lost))
+            raise
+        except (StoreUnavailable, TimeoutError) as error:
+            # It may be dead for good: the next probe gets a new connection.
+            await self._commands.close()
+            return f", for it could not be published: {str(error) or 'no answer'}"
+        return ""
 
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""

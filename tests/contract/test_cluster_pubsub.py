@@ -17,7 +17,7 @@ from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessageSubscriber, StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ONE_UNLESS_LONG, SINCE_REDIS_7
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, ONE_UNLESS_LONG, SINCE_REDIS_7
 from tests.servers import Server
 from tests.service import Publisher
 
@@ -114,6 +114,8 @@ async def test_probes_come_back(cluster: RedisCluster, opened: AsyncExitStack) -
     assert await receiving == [(b"1", b"update")]
 
 
+# Before, a node delivers what the others pass on to it, though it knows none of them.
+@pytest.mark.parametrize("own", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
 async def test_a_node_that_the_others_have_lost_is_left(own: RedisCluster, opened: AsyncExitStack) -> None:
     reader = await subscribed(opened, own, "update")
     lost = reader.at
@@ -147,6 +149,7 @@ async def test_a_login_that_is_turned_down_is_a_refusal(cluster: RedisCluster) -
     assert "not-right" not in str(error.value)
 
 
+@pytest.mark.parametrize("own", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
 async def test_a_node_that_another_had_lost_for_a_moment_is_left_for_it_may_have_missed_messages(
     own: RedisCluster, opened: AsyncExitStack
 ) -> None:
@@ -167,6 +170,32 @@ async def test_a_node_that_another_had_lost_for_a_moment_is_left_for_it_may_have
         await reader.subscriber.probe()
     own.masters[0].command("PUBLISH", "update", "1")
     assert [payload for payload, _, _ in await receiving] == [b"1"]
+
+
+@pytest.mark.parametrize("own", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
+async def test_a_probe_that_is_lost_among_the_nodes_while_messages_come_is_sent_again(
+    own: RedisCluster, opened: AsyncExitStack
+) -> None:
+    reader = await subscribed(opened, own, "update")
+    others = [node for node in own.nodes if node is not reader.at]
+    receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
+    await reader.subscriber.probe()
+    before = sum(node.calls("publish") for node in others)
+    identity = reader.at.command("CLUSTER", "MYID")
+    for node in others:
+        node.command("CLUSTER", "FORGET", identity)
+
+    probing = asyncio.create_task(reader.subscriber.probe())
+    async with asyncio.timeout(SOON):
+        while sum(node.calls("publish") for node in others) < before + 2:
+            reader.at.command("PUBLISH", "update", "still heard")
+            await asyncio.sleep(0.01)
+    assert not probing.done()
+    # And where nothing else is heard either, that is the end.
+    with pytest.raises(SubscriptionLost, match="no probe came back"):
+        await probing
+    with pytest.raises(SubscriptionLost):
+        await receiving
 
 
 class TestPublishing:
@@ -194,6 +223,7 @@ class TestPublishing:
             await publisher.publish("update", b"{}")
         assert await publisher.publish("update", b"{}") == 0
 
+    @pytest.mark.parametrize("own", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
     async def test_a_shard_channel_is_published_on_where_it_is(self, own: RedisCluster, opened: AsyncExitStack) -> None:
         publisher = SlotPublisher(ClusterCommands(own.topology(timeout=SOON), timeout=SOON), "SPUBLISH")
         opened.push_async_callback(publisher.close)

@@ -115,7 +115,7 @@ def test_a_frozen_node_is_noticed_and_when_it_thaws_all_is_well_soon(
 def test_a_node_that_was_frozen_for_a_moment_has_missed_messages_and_that_is_told(
     cluster_fault: TryOnCluster, lasting: RedisCluster
 ) -> None:
-    patience = ("--probe-interval", "1s", "--probe-timeout", "20s")
+    patience = ("--probe-interval", "1s", "--probe-timeout", "5s")
     with cluster_fault("links to the subscription's node broken", lasting, "pubsub", *patience) as trial:
         until(lambda: trial.is_ready)
         first = trial.settles()
