@@ -164,7 +164,8 @@ class TestDeadLetters:
         died_of(server, self.POISON, deaths=5)
         add(server, self.BAD)
         elsewhere.command("CONFIG", "SET", "maxmemory", "1")
-        flags = ("--store-url", elsewhere.url, *self.LETTERS, *STREAM, *US)
+        # What processes have died of is taken alone, for so long at most.
+        flags = ("--store-url", elsewhere.url, *self.LETTERS, *STREAM, *US, "--claim-after", "1s")
         with subscribed(redis_url, *flags, "--strict-timestamps", directory=tmp_path) as service:
             service.says("Dead letters not written")
             service.says("Message unstorable: poison")
