@@ -492,7 +492,7 @@ class TestNoFalseAlarm:
             assert connector.connects == 2
 
     async def test_a_probe_of_which_only_the_answer_is_lost(self, own: OnServer, wire: TcpProxy) -> None:
-        subscriber = own.subscriber("update", probe_port=wire.port, commands_timeout=0.1)
+        subscriber = own.subscriber("update", probe_port=wire.port, commands_timeout=0.5)
         await subscriber.subscribe()
         async with hearing(subscriber):
             wire.drop_replies(after=b"PUBLISH")

@@ -6,11 +6,10 @@ from dataclasses import astuple, dataclass
 
 LEGEND = """\
 What happened: what the service logged, from WARNING on. Lost: messages of keys that are published once only (half of
-all are) and that have no record at the end; one that no gap was logged for fails the run, unless
-a failover took its record (not replicated). On a stream all that the
-server keeps is stored, or the run fails; lost is what the server itself has lost. Time to recover: from the end of the
-fault, or its beginning where it ends by itself, until the record of a message published after it can be
-read; the longest where the fault came several times."""
+all are) and that have no record at the end; one that no gap was logged for fails the run, unless a failover took its
+record (not replicated). On a stream all that the server keeps is stored, or the run fails; lost is what the server
+itself has lost. Time to recover: from the end of the fault, or its beginning where it ends by itself, until the record
+of a message published after it can be read; the longest where the fault came several times."""
 
 _HEADINGS = ("fault", "server", "what happened", "lost", "time to recover")
 
