@@ -87,7 +87,7 @@ def test_what_is_added_while_nothing_runs_is_stored_once_it_does(
     assert told == {"door", "window"}
     assert server.command("GET", "door").endswith(b'"values":{"open": 1.0}}')
     assert server.command("GET", "window") == record("2023-10-01T12:00:00Z", "[1e3]", valid.isoformat())
-    assert server.command("PEXPIRETIME", "window") == int(valid.timestamp() * 1000)
+    assert server.expires_at("window") == int(valid.timestamp() * 1000)
     assert {name: totals[name] for name in ("received", "committed", "stale", "expired", "rejected")} == {
         "received": 5,
         "committed": 2,
