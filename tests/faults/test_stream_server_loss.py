@@ -1,4 +1,4 @@
-"""The server of the stream dies, forgets, refuses or trims: what it has kept is stored, what it has lost is told."""
+"""The server of the stream dies, forgets or refuses: what it has kept is stored, and what it has lost is told."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,6 @@ from tests.service import until
 pytestmark = one_kind_unless_long
 
 GROUP_GONE = f"{LOST}the group was gone, and the stream is read from its start"
-TRIMMED = f"{LOST}they were trimmed before anybody read them"
 
 
 def dies_and_comes_back(trial: StreamTrial, server: Server) -> None:
@@ -132,36 +131,3 @@ def test_a_service_that_is_frozen_in_a_burst_takes_it_all_when_it_thaws(stream_f
         trial.recovers()
         trial.ends()
         assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
-
-
-@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.long)])
-def test_what_was_trimmed_before_it_was_read_is_told_exactly(stream_fault: Try, own: Server, times: int) -> None:
-    expected = []
-    with stream_fault(f"trimmed while the service is frozen x{times}", own) as trial:
-        trial.settles()
-        for time in range(times):
-            trial.service.freeze()
-            trial.stream.publish(5000)
-            with trial.stream.held():
-                before = trial.stream.unread()
-                own.command("XTRIM", "update", "MAXLEN", 1000 + time)
-                expected.append(before - trial.stream.unread())
-            trial.service.thaw()
-            trial.recovers()
-        trial.ends()
-        assert [entry["count"] for entry in trial.service.logged(TRIMMED)] == expected
-        assert all(count >= 3900 for count in expected)
-
-
-@pytest.mark.long
-def test_a_stream_that_is_trimmed_while_it_is_read_in_time_loses_nothing(stream_fault: Try, own: Server) -> None:
-    with stream_fault("trimmed all the time", own) as trial:
-        trial.settles()
-        for _ in range(50):
-            trial.flows(50)
-            with trial.stream.held():
-                until(trial.stream.is_settled)
-                own.command("XTRIM", "update", "MAXLEN", 0)
-        trial.recovers()
-        trial.ends()
-        assert trial.losses == []
