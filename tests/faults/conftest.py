@@ -1,17 +1,18 @@
 """Fixtures of the fault tests, and the table that `--fault-table` prints at the end of them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.cluster_trial import TryOnCluster, tried_on_cluster
 from tests.faults.stream_trial import StreamTrial
 from tests.faults.table import LEGEND, Noted, Row, table
-from tests.faults.trial import Try, tried
+from tests.faults.trial import Trial, Try, tried
 from tests.servers import Server
 
 _PROPERTY = "fault"
@@ -77,7 +78,11 @@ def cluster_fault(noted: Noted, empty: Path) -> TryOnCluster:
 @pytest.fixture
 def stream_fault(noted: Noted, empty: Path) -> Try:
     """The same where the messages come by a stream."""
-    return partial(tried, kind=StreamTrial, directory=empty, noted=noted)
+
+    def tried_with_a_stream(fault: str, *arguments: Any, **options: Any) -> AbstractContextManager[Trial]:
+        return tried(f"{fault}, stream", *arguments, kind=StreamTrial, directory=empty, noted=noted, **options)
+
+    return tried_with_a_stream
 
 
 @pytest.fixture

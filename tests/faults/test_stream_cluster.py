@@ -59,7 +59,7 @@ def test_a_stream_whose_slot_moves_is_read_on_where_it_is(cluster: RedisCluster,
 def test_records_whose_slots_move_stay_with_the_ids_of_their_entries(
     cluster: RedisCluster, noted: Noted, tmp_path: Path
 ) -> None:
-    with tried("slots of records move", cluster, tmp_path, noted) as trial:
+    with tried("slots of records move, stream", cluster, tmp_path, noted) as trial:
         trial.settles()
         for number in range(1, 20, 2):
             slot = key_slot(f"key:{number}".encode())

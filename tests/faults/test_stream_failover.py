@@ -66,7 +66,7 @@ def test_after_a_failover_every_entry_that_is_left_is_stored(
             Entries(lambda: Appender(group.master.port), tie=3) as stream,
             judged(
                 FailoverTrial,
-                f"failover {fail_over.__name__}",
+                f"failover {fail_over.__name__}, stream",
                 Master(group, kind),
                 service=service,
                 stream=stream,

@@ -37,7 +37,7 @@ def test_an_entry_that_kills_whoever_takes_it_becomes_a_dead_letter_and_the_rest
 ) -> None:
     own.command("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
     with (
-        noted(f"an entry that kills{': one name' if name else ''}", own.kind) as row,
+        noted(f"an entry that kills{': one name' if name else ''}, stream", own.kind) as row,
         Entries(partial(Appender, own.port)) as stream,
         wire_to(own) as wire,
     ):

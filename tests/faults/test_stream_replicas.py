@@ -71,7 +71,7 @@ def test_an_updater_that_is_killed_at_any_moment_is_made_good_by_the_next(
 ) -> None:
     random = Random(kills)
     only = replicas.start(*name)
-    with lossless(f"SIGKILL of the updater{' of one name' if name else ''} x{kills}") as load:
+    with lossless(f"SIGKILL of the updater{' of one name' if name else ''} x{kills}, stream") as load:
         for _ in range(kills):
             load.flows(random.randrange(200))
             replicas.kill(only)
@@ -87,7 +87,7 @@ def test_an_updater_that_is_killed_at_any_moment_is_made_good_by_the_next(
 def test_of_two_updaters_one_is_killed_at_any_moment(lossless: Lossless, replicas: Replicas, kills: int) -> None:
     random = Random(kills)
     pair = [replicas.start(), replicas.start()]
-    with lossless(f"SIGKILL of one of two updaters of a stream x{kills}") as load:
+    with lossless(f"SIGKILL of one of two updaters x{kills}, stream") as load:
         for _ in range(kills):
             load.flows(random.randrange(200))
             random.shuffle(pair)
@@ -99,7 +99,7 @@ def test_of_two_updaters_one_is_killed_at_any_moment(lossless: Lossless, replica
 
 def test_a_rolling_restart_delivers_each_entry_once(lossless: Lossless, replicas: Replicas) -> None:
     running, received = replicas.start(), 0
-    with lossless("rolling restart of a stream x3") as load:
+    with lossless("rolling restart x3, stream") as load:
         for _ in range(3):
             following = replicas.start()
             totals = replicas.stop(running)
@@ -121,7 +121,7 @@ def test_what_a_frozen_updater_holds_is_claimed_and_it_reverts_nothing_when_it_t
         # What it has read it cannot commit: it holds entries for certain when it is frozen.
         frozen = replicas.start("--redis-url", wire.url)
         other = replicas.start()
-        with lossless("SIGSTOP of an updater past claim_after") as load:
+        with lossless("SIGSTOP of an updater past claim_after, stream") as load:
             held = wire.does(lambda proxy: proxy.hold_requests(after=b"EVALSHA"))
             until(held.caught.is_set)
             load.flows(200)
@@ -144,7 +144,7 @@ def test_entries_that_were_committed_but_not_acknowledged_revert_no_tie(
     elsewhere = ("--store-url", store.url)
     with wire_to(own) as wire:
         killed = replicas.start("--redis-url", wire.url, *elsewhere)
-        with lossless(f"SIGKILL before the acknowledgement: the next {successor}", store) as load:
+        with lossless(f"SIGKILL before the acknowledgement: the next {successor}, stream", store) as load:
             held = wire.does(lambda proxy: proxy.hold_requests(after=b"XACK"))
             until(held.caught.is_set)
             load.settles()

@@ -107,7 +107,7 @@ def test_a_script_that_is_forgotten_is_sent_again(stream_fault: Try, own: Server
 def test_a_server_that_refuses_for_a_while_loses_nothing(
     *, stream_fault: Try, store: Server, name: str, refuse: Callable[[Server], Callable[[], object]], sign: str
 ) -> None:
-    with stream_fault(f"stream and store: {name}", store, "--probe-timeout", "0.5s") as trial:
+    with stream_fault(f"server: {name}", store, "--probe-timeout", "0.5s") as trial:
         trial.settles()
         # So that there is something to commit when the publishers too are refused.
         trial.service.freeze()
