@@ -132,22 +132,28 @@ class Streams:
         return sum(int(count.partition("blocked_clients:")[2].split()[0]) for count in counts)
 
     async def lose(self, subscriber: StreamSubscriber) -> list[Delivery]:
-        """Cut its connections off while a read waits: one that nothing is asked of is made anew, and that is no loss.
-
-        What came until then.
-        """
+        """Cut its connections off while a read waits; what came until then."""
         losing = asyncio.create_task(receive_to_the_loss(subscriber))
         async with asyncio.timeout(SOON):
             while not losing.done():
                 if self.waiting:
-                    for node in self.nodes:
-                        node.command("CLIENT", "KILL", "TYPE", "normal")
+                    self._kill_clients()
                 await asyncio.sleep(0.002)
         return await losing
+
+    async def cut_off(self) -> None:
+        """Cut all connections off, and let their owners notice."""
+        self._kill_clients()
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         for subscriber in self._opened:
             await subscriber.close()
+
+    def _kill_clients(self) -> None:
+        for node in self.nodes:
+            node.command("CLIENT", "KILL", "TYPE", "normal")
 
 
 def earlier(consumer: str) -> str:

@@ -36,6 +36,11 @@ class ClusterCommands:
         self._timeout = timeout
         self._nodes: dict[Address, Node] = {}
 
+    @property
+    def reconnects(self) -> int:
+        """How often a connection to a node was made anew; to go to another node is none."""
+        return sum(node.reconnects for node in self._nodes.values())
+
     async def calls(self, commands: Sequence[tuple[int, Command]]) -> list[Any]:
         """The replies to commands, each given with its slot; those of one node are sent in one write.
 
@@ -121,6 +126,11 @@ class SlotCommands:
     def __init__(self, commands: ClusterCommands, key: str | bytes) -> None:
         self._commands = commands
         self._key = key
+
+    @property
+    def reconnects(self) -> int:
+        """As `ClusterCommands.reconnects`."""
+        return self._commands.reconnects
 
     async def call(self, *arguments: Argument) -> Any:
         """The reply to one command. Raises StoreUnavailable."""

@@ -17,6 +17,11 @@ class Node:
         self._commands = commands
         self._waking: asyncio.Task[bool] | None = None
 
+    @property
+    def reconnects(self) -> int:
+        """As `Commands.reconnects`."""
+        return self._commands.reconnects
+
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """As `Commands.calls`."""
         if self._waking is not None:

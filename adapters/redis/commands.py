@@ -72,6 +72,12 @@ class Commands:
         self._timeout = timeout
         self._replies: _Replies | None = None
         self._connecting = asyncio.Lock()
+        self._connections = 0
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made anew."""
+        return max(0, self._connections - 1)
 
     async def call(self, *arguments: Argument) -> Any:
         """The reply to one command. Raises StoreUnavailable for an error reply, a lost connection, a timeout."""
@@ -121,4 +127,5 @@ class Commands:
                 raise StoreRefused("login", str(error)) from None
             except ConnectionFailed as error:
                 raise StoreUnavailable("connection", str(error)) from None
+            self._connections += 1
             return self._replies

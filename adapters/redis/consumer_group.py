@@ -46,6 +46,7 @@ class ConsumerGroup:
         What it is given then belongs to a consumer that stays silent, and is claimed like all that the dead leave.
         """
         self.consumer = self._names + token_hex(4).encode()
+        self._reconnects: int | None = None
 
     async def rehearse(self) -> None:
         """Use each command, to no effect, so that one that is denied is told now and not in the middle of the work.
@@ -82,6 +83,11 @@ class ConsumerGroup:
         read = (*read, "BLOCK", round(wait * 1000), "STREAMS", self.stream, ">")
         groups: tuple[Argument, ...] = ("XINFO", "GROUPS", self.stream)
         replies = await self._reading.calls(groups, ("XLEN", self.stream), read, groups)
+        before_this = self._reconnects
+        self._reconnects = self._reading.reconnects
+        if before_this not in (None, self._reconnects):
+            # Another server may answer now, that has not what was settled on the one before.
+            raise StoreUnavailable("connection", "the connection was lost between two reads")
         # First of all what the read met: where there is no stream any more, the others say it in other words.
         entries = entries_of(told(replies[2]))
         before, length, after = (told(replies[number]) for number in (0, 1, 3))

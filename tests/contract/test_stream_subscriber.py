@@ -270,6 +270,18 @@ class TestLoss:
         assert await receive(subscriber, 1000) == delivered("update", *range(1, 1001), subscription=2)
         assert streams.told.events == []
 
+    async def test_one_between_two_reads_is_no_less(self, streams: Streams) -> None:
+        # The server that answers next may be another, which does not know what was settled meanwhile.
+        subscriber = await streams.subscribed("update", count=1)
+        streams.add_many("update", 1, 3)
+        came = await receive(subscriber, 1)
+        await asyncio.wait(subscriber._reading.values())
+        await streams.cut_off()
+        assert came + await receive_to_the_loss(subscriber) == delivered("update", 1, 2)
+
+        await subscriber.subscribe()
+        assert await receive(subscriber, 3) == delivered("update", 1, 2, 3, subscription=2)
+
     async def test_a_waiting_receive_is_told(self, streams: Streams) -> None:
         subscriber = await streams.subscribed("update", "other")
         assert await streams.lose(subscriber) == []

@@ -1,12 +1,12 @@
 """The master of the stream changes under load: what the surviving history holds is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.entries import Appender, Entries
+from tests.faults.entries import ENTRY_IDS, Appender, Entries
 from tests.faults.stream_trial import STREAMING, StreamTrial
 from tests.faults.table import Noted
 from tests.faults.test_sentinel_failover import by_command, by_death
@@ -47,6 +47,10 @@ class FailoverTrial(StreamTrial):
         assert self.gaps == 0
         assert self.losses == []
 
+    def adds_up(self, totals: Mapping[str, int]) -> None:
+        # The old master may have delivered what it did not hand on; a connection lost between two reads goes unseen.
+        assert totals["received"] >= len(self.stream.kept)
+
     @property
     def lost(self) -> str:
         return f"{len(self.missing)} (by the server)" if self.missing else "0"
@@ -60,7 +64,7 @@ def test_after_a_failover_every_entry_that_is_left_is_stored(
     kind: str, noted: Noted, tmp_path: Path, fail_over: Callable[[SentinelGroup], None], sentinels: int
 ) -> None:
     with SentinelGroup(kind, tmp_path, sentinels=sentinels) as group:
-        old = group.master
+        old, replica = group.servers
         with (
             subscribed(group.url, *STREAMING, directory=tmp_path) as service,
             Entries(lambda: Appender(group.master.port), tie=3) as stream,
@@ -74,9 +78,10 @@ def test_after_a_failover_every_entry_that_is_left_is_stored(
             ) as trial,
         ):
             trial.settles()
+            # Without the group the history that survives would begin anew, and that would be told.
+            until(lambda: replica.command("EXISTS", ENTRY_IDS))
             fail_over(group)
             group.has_failed_over(old)
             trial.recovers()
             trial.flows(1000)
             trial.ends()
-            assert len(service.logged("Subscribed")) > 1
