@@ -40,9 +40,6 @@ SHARDED = Account(PLAIN.user, HEAD, *appended("The updater", "sharded_pubsub"), 
 STREAMING = account("stream").having(*RECORDS[1:])
 SENTINEL = account("sentinel")
 
-one_kind_unless_long = pytest.mark.parametrize("server", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
-"""Of each right that is taken away: they are many."""
-
 
 @pytest.fixture(scope="module", params=TWO_SINCE_REDIS_7_UNLESS_LONG)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
@@ -132,7 +129,7 @@ class TestTheUpdater:
     def test_without_brackets_it_does_its_whole_job_on_redis_6_2(self, own: Server, tmp_path: Path) -> None:
         self.test_it_does_its_whole_job(own, tmp_path, UPDATER.flat())
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", UPDATER.without_one())
     def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
         less = UPDATER.without_one()[right]
@@ -195,7 +192,7 @@ class TestSharded:
         assert stored(own) == {"kv:one": GOOD["kv:one"], LETTERS: None}
         assert (totals["received"], totals["committed"], totals["rejected"]) == (2, 1, 1)
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", [right for right in SHARDED.without_one() if re.search("[&+]", right)])
     def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
         less = SHARDED.without_one()[right]
@@ -234,7 +231,7 @@ class TestStreams:
         assert (totals["received"], totals["committed"], totals["rejected"]) == (3, 2, 1)
         assert own.command("XINFO", "GROUPS", "update")[0][5] == 0
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", STREAMING.without_one())
     def test_a_right_that_is_missing_is_an_error(self, own: Server, tmp_path: Path, right: str) -> None:
         less = STREAMING.without_one()[right]
@@ -346,7 +343,7 @@ class TestAPublisher:
             done = run(own, self.WHO, tmp_path, *self.PUBLISH)
         assert (done.returncode, done.stdout, done.stderr) == (0, "one: received by 1 on update\n", "")
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", WHO.without_one())
     def test_a_right_that_is_missing_is_told(self, own: Server, tmp_path: Path, right: str) -> None:
         done = run(own, self.WHO.without_one()[right], tmp_path, *self.PUBLISH)
@@ -391,7 +388,7 @@ class TestAReader:
     def test_it_reads_and_hears_of_what_is_new(self, own: Server, tmp_path: Path) -> None:
         assert self.reads(own, self.WHO, tmp_path)
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", WHO.without_one())
     def test_no_right_is_too_many(self, own: Server, tmp_path: Path, right: str) -> None:
         assert not self.reads(own, self.WHO.without_one()[right], tmp_path)
@@ -423,7 +420,7 @@ class TestDeadLetters:
         assert self.handles(own, self.WHO, tmp_path)
         assert own.command("XLEN", LETTERS) == 0
 
-    @one_kind_unless_long
+    @pytest.mark.long
     @pytest.mark.parametrize("right", WHO.without_one())
     def test_no_right_is_too_many(self, own: Server, tmp_path: Path, right: str) -> None:
         assert not self.handles(own, self.WHO.without_one()[right], tmp_path)

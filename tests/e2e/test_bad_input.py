@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.kinds import ONE_UNLESS_LONG
 from tests.servers import Server
 from tests.service import Publisher, command, started, stored, subscribed, until
 from tests.world import message, record
@@ -176,6 +177,7 @@ def test_nothing_of_a_payload_that_a_terminal_or_a_template_would_obey_reaches_t
     assert max(map(len, lines)) < 1000
 
 
+@pytest.mark.parametrize("server", ONE_UNLESS_LONG, indirect=True)
 class TestDeadLetters:
     """The stream of what was not stored, and the commands on it."""
 

@@ -79,7 +79,7 @@ def test_a_replica_that_lags_behind_leaves_the_newer_records(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.long)])
 def test_a_replica_that_is_killed_at_any_moment_takes_nothing_with_it(
     lossless: Lossless, replicas: Replicas, own: Server, kills: int
 ) -> None:

@@ -60,7 +60,7 @@ def lossless(noted: Noted, own: Server, replicas: Replicas) -> Lossless:
 @pytest.mark.parametrize(
     ("name", "kills"),
     [
-        pytest.param((), 20, id="a new name-20"),
+        pytest.param((), 5, id="a new name-5"),
         pytest.param((), 200, id="a new name-200", marks=pytest.mark.long),
         pytest.param(("--consumer-name", "only"), 3, id="one name-3"),
         pytest.param(("--consumer-name", "only"), 200, id="one name-200", marks=pytest.mark.long),

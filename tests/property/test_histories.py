@@ -249,5 +249,5 @@ def _place(record: StoredRecord) -> tuple[datetime, int]:
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=250, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

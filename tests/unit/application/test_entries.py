@@ -62,6 +62,38 @@ async def test_a_message_that_is_stored_is_acknowledged_and_those_conflated_with
     assert world.acknowledgements.outstanding == 0
 
 
+class HeldStore(UnreliableStore):
+    """A commit does not end before the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(SimulatedClock())
+        self.released = asyncio.Event()
+        self.asked = 0
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+        self.asked += 1
+        await self.released.wait()
+        return await super().commit(batch)
+
+
+async def test_while_much_waits_for_the_store_no_more_of_the_stream_is_read() -> None:
+    first, second = message("a", EARLY, "[1]"), message("b", EARLY, "[2]")
+    subscriber = ScriptedSubscriber([delivered(1, first)], [delivered(2, second)])
+    store = HeldStore()
+    world = World(subscriber=subscriber, store=store, max_bytes=2 * len(first) - 1)
+    with no_task_left_running():
+        running = asyncio.create_task(world.updater.run())
+        await until(lambda: store.asked)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert subscriber.receiving == [[delivered(2, second)]]
+        store.released.set()
+        await until(lambda: len(store.values) == len((first, second)))
+        await world.updater.stop()
+        await running
+    assert subscriber.acknowledged == [entry(1), entry(2)]
+
+
 async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
     world = streaming()
     world.store.faults = ["refused"]
