@@ -15,7 +15,7 @@ from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
 from application.ports import MessagePublisher, MessageSubscriber, StoreUnavailable
 from tests.clusters import RedisCluster
-from tests.kinds import ALL
+from tests.kinds import TWO_UNLESS_LONG
 from tests.servers import Server
 
 TIMEOUT = 5.0  # seconds
@@ -42,7 +42,7 @@ def start_server() -> Iterator[StartServer]:
         yield cache(lambda kind: running.enter_context(Server(kind)))
 
 
-@pytest.fixture(params=["memory", *ALL])
+@pytest.fixture(params=["memory", *TWO_UNLESS_LONG])
 async def sides(
     request: pytest.FixtureRequest, start_server: StartServer
 ) -> AsyncIterator[tuple[MessagePublisher, Subscribe]]:

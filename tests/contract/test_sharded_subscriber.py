@@ -15,7 +15,7 @@ from adapters.redis.shards import ClusterShards, Shard
 from application.events import SubscriptionBroken
 from application.ports import SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, SINCE_REDIS_7
+from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, TWO_SINCE_REDIS_7_UNLESS_LONG
 from tests.servers import Server
 from tests.world import Recorder
 
@@ -23,7 +23,7 @@ SOON = 10.0  # seconds: for what must happen
 PATIENCE = 1.0  # seconds of the probes
 
 
-@pytest.fixture(params=SINCE_REDIS_7)
+@pytest.fixture(params=TWO_SINCE_REDIS_7_UNLESS_LONG)
 def cluster(request: pytest.FixtureRequest, start_cluster: Callable[[str], RedisCluster]) -> RedisCluster:
     """Three masters shared by all tests."""
     return start_cluster(request.param)

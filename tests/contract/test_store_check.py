@@ -15,14 +15,14 @@ from adapters.redis.commit_script import CHECK_KEY, CommitScript
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
-from tests.kinds import ALL
+from tests.kinds import ALL, TWO_UNLESS_LONG
 from tests.servers import Server
 from tests.service import Publisher
 
 SOON = 10.0  # seconds: for what must happen
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=TWO_UNLESS_LONG)
 def own(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that the test may break."""
     with Server(request.param) as running:

@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from application.events import EntriesClaimed, EntriesLost
 from application.ports import StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, SINCE_REDIS_7, in_turn, one_first
+from tests.kinds import ALL, SINCE_REDIS_7, TWO_UNLESS_LONG, in_turn, one_first
 from tests.proxy import TcpProxy
 from tests.receiving import SOON, receive, receive_to_the_end, receive_to_the_loss, until
 from tests.servers import Server
@@ -67,7 +67,7 @@ async def proxy(on_server: Streams) -> AsyncIterator[TcpProxy]:
         yield between
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=TWO_UNLESS_LONG)
 async def own(request: pytest.FixtureRequest) -> AsyncIterator[Streams]:
     """Streams of a server that the test may break."""
     with Server(request.param) as running:

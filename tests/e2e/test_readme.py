@@ -148,7 +148,10 @@ class Reader:
             self._answer += self._result(line)
 
     def _make(self, words: list[str]) -> None:
-        recipe = subprocess.run(["make", "-n", *words[1:]], cwd=_ROOT, capture_output=True, text=True, check=True)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        recipe = subprocess.run(
+            ["make", "-n", *words[1:]], cwd=_ROOT, env=own, capture_output=True, text=True, check=True
+        )
         if words[1:] == ["run"]:
             (command,) = re.findall(r"^exec \S+ (-m entrypoints\.cli demo) *$", recipe.stdout, re.MULTILINE)
             self._start([sys.executable, *command.split()])
