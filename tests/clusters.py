@@ -120,16 +120,20 @@ class RedisCluster:
             source.command("MIGRATE", "127.0.0.1", to.port, "", 0, 10_000, "KEYS", *keys)
 
     def ends_moving(self, slot: int, to: Server) -> None:
-        """The slot is served by the other node now, and every node knows it."""
+        """The slot is served by the other node now, and every node knows it for good.
+
+        Each node must also have heard of the epoch that the new owner has given itself: until then a late message
+        of the old one wins, and what the nodes tell one another of it afterwards may leave them at odds for ever.
+        """
         source, target = self.serving(slot), to.command("CLUSTER", "MYID")
         told = [to, source, *(node for node in self.up() if node not in (to, source) and _is_master(node))]
 
         def agreed() -> bool:
-            # An older message of the source may have been on its way to a third, which has believed it.
+            # A third that has believed an older message of the source is told once more.
             unaware = [node for node in told if self._serving(slot, node) is not to]
             for node in unaware:
                 node.command("CLUSTER", "SETSLOT", slot, "NODE", target)
-            return not unaware
+            return not unaware and _has_one_order([_epochs(node) for node in told])
 
         for node in told:
             node.command("CLUSTER", "SETSLOT", slot, "NODE", target)
@@ -194,6 +198,17 @@ def _arguments(directory: Path) -> Sequence[str]:
 
 def _is_master(node: Server) -> bool:
     return b"role:master" in node.command("INFO", "replication")
+
+
+def _epochs(node: Server) -> dict[bytes, int]:
+    """The configuration epochs of the masters, by name, as this node knows them."""
+    lines = (line.split() for line in node.command("CLUSTER", "NODES").splitlines())
+    return {name: int(epoch) for name, _, flags, _, _, _, epoch, *_ in lines if b"master" in flags}
+
+
+def _has_one_order(views: Sequence[dict[bytes, int]]) -> bool:
+    """Whether all nodes know the same epochs, and no two masters have one in common."""
+    return all(view == views[0] and len({*view.values()}) == len(view) for view in views)
 
 
 def _links_to(identity: bytes, node: Server) -> set[int]:
