@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Iterable
-from itertools import islice, takewhile
 
 from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.stream_replies import Stored
 from adapters.redis.trimmed_entries import TrimmedEntries
+from adapters.redis.unsettled_entries import UnsettledEntries
 from application.commit_batch import Entry
-from application.events import EntriesClaimed, EntriesLost
+from application.events import EntriesLost
 from application.ports import Delivery, Observer, StoreUnavailable
 from domain.entry_fields import payload_of
 
@@ -19,18 +18,10 @@ _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
 # Seconds below which a read has brought so little that the next one may bring twice as much.
 _QUICK = 1.0
-# With each death after the first the company that an entry is taken in is so much smaller, until it is taken alone: of
-# those that a process had in hand when it died, one at most is to blame.
-_SHRINKS_BY = 10
-# Seconds between two looks whether they are settled.
-_TURN = 0.005
 
 
 class StreamReader:
-    """Reads at most `count` entries at once. `claim_after`: seconds of silence after which a consumer is dead.
-
-    Not XAUTOCLAIM: that takes from the living too, whose entries may wait because the store is down.
-    """
+    """Reads at most `count` entries at once. `claim_after`: seconds of silence after which a consumer is dead."""
 
     def __init__(self, group: ConsumerGroup, *, count: int, claim_after: float, observer: Observer) -> None:
         self.group = group
@@ -39,24 +30,15 @@ class StreamReader:
         self._wait = min(_LONGEST_WAIT, claim_after / 4)
         self._observer = observer
         self._trimmed = TrimmedEntries()
+        self._unsettled = UnsettledEntries(group, claim_after=claim_after, observer=observer)
         self._opened = False
         self._subscription = 0
         self.more_bytes = 0
         """What waits at the server, as far as is known: where a read was full, as much as it has brought."""
-        # Consumers whose entries are to be taken over, each with the id of the last that was.
-        self._left: deque[tuple[bytes, bytes]] = deque()
-        # The names that this process has read under, as far as the group knows them still.
-        self._names: set[bytes] = set()
-        # Those and the ones of earlier processes of the same name, when this subscription began.
-        self._namesakes: set[bytes] = set()
-        self._apart = False
         self._stopping = False
-        self._look_at = 0.0
-        self._silent: set[bytes] = set()
 
     async def open(self, subscription: int) -> None:
         """Make the group where it is missing; then comes first what this consumer was given and has not settled."""
-        self._names.add(self.group.consumer)
         self.group.rename()
         try:
             await self.group.rehearse()
@@ -66,13 +48,9 @@ class StreamReader:
             await self._make_group()
         self._opened = True
         self._subscription = subscription
-        self._namesakes = set(await self.group.namesakes())
-        self._names &= self._namesakes
-        self._left = deque((consumer, b"") for consumer in self._namesakes)
-        self._apart = self._stopping = False
+        self._stopping = False
         self.more_bytes = 0
-        # After a silence of the server, everybody was silent.
-        self._silent = set()
+        await self._unsettled.begin()
 
     async def next(self) -> list[Delivery]:
         """The next entries, or none for now. Raises StoreUnavailable."""
@@ -92,6 +70,7 @@ class StreamReader:
     def stop(self) -> None:
         """Nothing more is to be read: what is on its way is the last."""
         self._stopping = True
+        self._unsettled.stop()
 
     async def keep_alive(self) -> None:
         """For ever show the others that this consumer is alive, also while nobody asks for what it has read."""
@@ -117,13 +96,8 @@ class StreamReader:
                 await self.group.forget(self.group.consumer)
 
     async def _next(self) -> list[Delivery]:
-        if self._apart:
-            await self._until_empty_handed()
-            self._apart = False
-        await self._look_for_the_dead()
-        while self._left and not self._stopping:
-            if taken := await self._take_over():
-                return taken
+        if unsettled := await self._unsettled.next(self._at_once):
+            return self._deliveries(unsettled)
         if self._stopping:
             return []
         count = self._at_once
@@ -142,63 +116,6 @@ class StreamReader:
             self._tell_lost(None, "the group was gone, and the stream is read from its start")
         self._trimmed.forget()
         await self.group.rehearse()
-
-    async def _look_for_the_dead(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._left or now < self._look_at:
-            return
-        self._look_at = now + self._claim_after / 3
-        silent = dict(await self.group.silent_for(self._claim_after))
-        # Only who is silent at a second look too: a server that was frozen finds all silent until they have come back.
-        for consumer in self._silent & silent.keys():
-            if silent[consumer]:
-                self._left.append((consumer, b""))
-            else:
-                await self.group.forget(consumer)
-        self._silent = set(silent)
-
-    async def _take_over(self) -> list[Delivery]:
-        """Some of what is left of the first of these consumers."""
-        consumer, after = self._left[0]
-        pending = await self.group.pending(consumer, after, self._at_once)
-        if not pending:
-            self._left.popleft()
-            await self.group.forget(consumer)
-            return []
-        # What this process was given itself, it still has: that it is given it again is no death.
-        again = consumer in self._names
-        if not again:
-            pending = self._company(pending)
-            self._apart = max(pending.values()) > 1
-            if self._apart:
-                await self._until_empty_handed()
-                if self._stopping:
-                    return []
-        ids = {id_: deliveries + (not again) for id_, deliveries in pending.items()}
-        own = consumer in self._namesakes
-        entries = await self.group.claim(ids, 0 if own else self._claim_after)
-        found = {id_ for id_, _ in entries}
-        gone = await self.group.deleted([id_ for id_ in ids if id_ not in found])
-        await self.group.acknowledge(gone)
-        if gone and not again:
-            self._tell_lost(len(gone), "they were trimmed before they were settled")
-        if entries and not own:
-            self._observer.notice(EntriesClaimed(self.group.stream, len(entries)))
-        self._left[0] = consumer, list(pending)[-1]
-        return self._deliveries((entry, ids[entry[0]]) for entry in entries)
-
-    def _company(self, pending: dict[bytes, int]) -> dict[bytes, int]:
-        """The first of these, as many as may be taken together."""
-        deaths = next(iter(pending.values()))
-        at_most = max(1, self._at_once // _SHRINKS_BY ** max(0, deaths - 1))
-        return dict(islice(takewhile(lambda item: item[1] == deaths, pending.items()), at_most))
-
-    async def _until_empty_handed(self) -> None:
-        """Wait until all that this consumer was given is settled; not for ever, as a dead letter may be dropped."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._claim_after):
-                while not self._stopping and await self.group.pending(self.group.consumer, b"", 1):  # noqa: ASYNC110
-                    await asyncio.sleep(_TURN)
 
     def _deliveries(self, entries: Iterable[tuple[Stored, int]]) -> list[Delivery]:
         stream, subscription = self.group.stream, self._subscription
