@@ -16,6 +16,7 @@ from typing import IO, Any, Self
 
 import hiredis
 
+from tests.forked import Forked
 from tests.servers import Server, _die_with
 
 DEADLINE = 30.0  # seconds; what is waited for takes a hundredth of that on an idle machine
@@ -36,6 +37,10 @@ def command(
     *arguments: str, directory: Path, env: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `kv-updater ARGUMENTS` in `directory` to its end, with no setting from this process's environment."""
+    if not stdin:
+        with started(*arguments, directory=directory, env=env) as run:
+            code = run.ends()
+            return subprocess.CompletedProcess(arguments, code, run.output, run.raw_log.decode())
     return subprocess.run(
         [*_COMMAND_LINE, *arguments],
         cwd=directory,
@@ -51,7 +56,7 @@ def command(
 class Service:
     """A running command; what it writes goes to files, so that it never waits for a reader."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.process, self._stdout, self._stderr = process, stdout, stderr
 
     @property
@@ -127,25 +132,28 @@ def started(
 ) -> Iterator[Service]:
     """Run `kv-updater ARGUMENTS` in `directory`; it is killed at the end, and dies with this process.
 
-    Given a `terminal`, standard output goes there instead of a file.
+    Given a `terminal`, standard output goes there instead of a file. With that, or something to read, it is an
+    interpreter of its own, as people start it; else it is forked.
     """
-    with (
-        tempfile.TemporaryFile() as stdout,
-        tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(
-            [*_COMMAND_LINE, *arguments],
-            cwd=directory,
-            env=_environment(env or {}),
-            stdin=stdin,
-            stdout=stdout if terminal is None else terminal,
-            stderr=stderr,
-            preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 (it only makes system calls)
-        ) as process,
-    ):
-        try:
-            yield Service(process, stdout, stderr)
-        finally:
-            process.kill()
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process: Forked | subprocess.Popen[bytes]
+        if terminal is None and stdin == subprocess.DEVNULL:
+            process = Forked(arguments, cwd=directory, env=_environment(env or {}), files=(stdout, stderr))
+        else:
+            process = subprocess.Popen(
+                [*_COMMAND_LINE, *arguments],
+                cwd=directory,
+                env=_environment(env or {}),
+                stdin=stdin,
+                stdout=stdout if terminal is None else terminal,
+                stderr=stderr,
+                preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 (it only makes system calls)
+            )
+        with process:
+            try:
+                yield Service(process, stdout, stderr)
+            finally:
+                process.kill()
 
 
 @contextmanager
