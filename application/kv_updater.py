@@ -1,6 +1,6 @@
 """The use case: receive, accept, conflate, commit.
 
-The path of one message: `receive` -> `Validator.accept` -> `PendingUpdates.offer` -> `persist_data` ->
+The path of one message: `Intake.receive` -> `Validator.accept` -> `PendingUpdates.offer` -> `persist_data` ->
 `Committer.commit`.
 """
 
@@ -9,18 +9,15 @@ import contextlib
 from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import Entry
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
+from application.intake import Intake
 from application.pending_updates import Pending, PendingUpdates
 from application.ports import Clock, Delivery, StoreUnavailable
-from application.refusals import Refusals
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
 from application.waiting import pause
-from domain.errors import Rejection
-from domain.validation import Validator
 
 # Messages accepted between two looks at the clock, and seconds until the socket has its turn.
 _SLICE = 32
@@ -29,8 +26,6 @@ _LONGEST_SLICE = 0.0005
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
 _FEW_BATCHES = 4
-# An entry that so many processes have taken and none has settled is likely to be what they died of.
-_MAX_DELIVERIES = 5
 
 
 class KVUpdater:
@@ -44,10 +39,9 @@ class KVUpdater:
         self,
         *,
         subscription: Subscription,
-        validator: Validator,
+        intake: Intake,
         pending_updates: PendingUpdates,
         committer: Committer,
-        refusals: Refusals,
         acknowledgements: Acknowledgements,
         dead_letter_queue: DeadLetterQueue | None,
         store_health: StoreHealth,
@@ -56,10 +50,9 @@ class KVUpdater:
         max_batch: int,
     ) -> None:
         self._subscription = subscription
-        self._accept = validator.accept
+        self._intake = intake
         self._pending = pending_updates
         self._committer = committer
-        self._refusals = refusals
         self._acknowledgements = acknowledgements
         self._dead_letter_queue = dead_letter_queue
         self._store_health = store_health
@@ -113,7 +106,8 @@ class KVUpdater:
         # The socket is read between slices, however long the messages in them take.
         started = self._clock.monotonic()
         for start in range(0, len(deliveries), _SLICE):
-            self.receive(deliveries[start : start + _SLICE])
+            self._intake.receive(deliveries[start : start + _SLICE])
+            self._changed.set()
             if self._clock.monotonic() - started > _LONGEST_SLICE:
                 await asyncio.sleep(0)
                 started = self._clock.monotonic()
@@ -132,38 +126,6 @@ class KVUpdater:
         while acknowledgements.outstanding and self._pending.crowded and not acknowledgements.stopping:
             self._changed.clear()
             await self._changed.wait()
-
-    def receive(self, deliveries: Sequence[Delivery]) -> None:
-        """Accept or reject each, and conflate what is accepted."""
-        accept, offer = self._accept, self._pending.offer
-        now = self._clock.now()
-        tally = self.tally
-        pending_before = len(self._pending)
-        offered = 0
-        for payload, channel, entry in deliveries:
-            if entry is not None:
-                self._acknowledgements.taken(1)
-                if entry.deliveries > _MAX_DELIVERIES:
-                    self._refusals.poison(payload, entry)
-                    continue
-            message = accept(payload, channel)
-            if isinstance(message, Rejection):
-                self._refusals.rejected(payload, channel, message, _only(entry))
-                continue
-            if entry is not None:
-                message.entry = entry.id
-            if message.expires_at is not None and message.expires_at <= now:
-                tally.expired += 1
-                self._acknowledgements.add(_only(entry))
-            elif (refusal := offer(message, now)) is not None:
-                self._refusals.unstorable(message, refusal, _only(entry))
-            else:
-                offered += 1
-                if entry is not None:
-                    self._pending.hold(message.type, entry)
-        tally.received += len(deliveries)
-        tally.conflated += offered - (len(self._pending) - pending_before)
-        self._changed.set()
 
     async def persist_data(self) -> bool:
         """Commit one batch of what is pending; whether that took the store.
@@ -215,7 +177,3 @@ class KVUpdater:
                 while self._subscription.backlog_bytes and len(self._pending) < _FEW_BATCHES * self._max_batch:
                     self._changed.clear()
                     await self._changed.wait()
-
-
-def _only(entry: Entry | None) -> Sequence[Entry]:
-    return () if entry is None else (entry,)

@@ -18,6 +18,7 @@ from application.committer import Committer
 from application.conflicts import Conflicts
 from application.dead_letter_queue import DeadLetterQueue
 from application.events import Event
+from application.intake import Intake
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
@@ -311,12 +312,20 @@ class World:
             refusals=refusals,
             acknowledgements=self.acknowledgements,
         )
+        pending = PendingUpdates(self.ordering, self.max_keys, self.max_bytes)
+        self.intake = Intake(
+            validator=Validator(self.rules, self.instants),
+            pending_updates=pending,
+            refusals=refusals,
+            acknowledgements=self.acknowledgements,
+            clock=self.clock,
+            tally=self.tally,
+        )
         self.updater = KVUpdater(
             subscription=self.subscription,
-            validator=Validator(self.rules, self.instants),
-            pending_updates=PendingUpdates(self.ordering, self.max_keys, self.max_bytes),
+            intake=self.intake,
+            pending_updates=pending,
             committer=self.committer,
-            refusals=refusals,
             acknowledgements=self.acknowledgements,
             dead_letter_queue=self.queue,
             store_health=self.store_health,
@@ -327,7 +336,7 @@ class World:
 
     def receive(self, *payloads: bytes) -> None:
         """Let these come over the channel, in one slice."""
-        self.updater.receive(deliveries(*payloads))
+        self.intake.receive(deliveries(*payloads))
         self.assert_balanced()
 
     async def persist(self, *payloads: bytes) -> None:

@@ -6,6 +6,7 @@ from application.acknowledgements import Acknowledgements
 from application.committer import Committer
 from application.conflicts import Conflicts
 from application.dead_letter_queue import DeadLetterQueue
+from application.intake import Intake
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
@@ -109,13 +110,21 @@ class Container(Transports, Stores):
         observer=Foundations.observer,
         tally=Foundations.tally,
     )
+    intake = providers.Singleton(
+        Intake,
+        validator=Foundations.validator,
+        pending_updates=pending_updates,
+        refusals=refusals,
+        acknowledgements=acknowledgements,
+        clock=Foundations.clock,
+        tally=Foundations.tally,
+    )
     updater = providers.Singleton(
         KVUpdater,
         subscription=subscription,
-        validator=Foundations.validator,
+        intake=intake,
         pending_updates=pending_updates,
         committer=committer,
-        refusals=refusals,
         acknowledgements=acknowledgements,
         dead_letter_queue=dead_letter_queue,
         store_health=store_health,

@@ -79,12 +79,12 @@ class Histories(RuleBasedStateMachine):
     @rule(who=WHO, count=st.integers(1, 3))
     def an_updater_reads(self, who: int, count: int) -> None:
         updater = self.updaters[who]
-        updater.world.updater.receive(updater.client.receive(count))
+        updater.world.intake.receive(updater.client.receive(count))
 
     @rule(who=WHO)
     def an_updater_reconnects(self, who: int) -> None:
         updater = self.updaters[who]
-        updater.world.updater.receive(updater.client.subscribe())
+        updater.world.intake.receive(updater.client.subscribe())
 
     @rule(who=WHO, faults=FAULTS, meanwhile=st.integers(0, 2))
     def an_updater_commits(self, who: int, faults: list[str], meanwhile: int) -> None:
@@ -93,7 +93,7 @@ class Histories(RuleBasedStateMachine):
 
         def read() -> None:
             updater.client.meanwhile = lambda: None
-            updater.world.updater.receive(updater.client.receive(meanwhile))
+            updater.world.intake.receive(updater.client.receive(meanwhile))
 
         updater.client.meanwhile = read
         self._commit(updater, faults)
@@ -116,7 +116,7 @@ class Histories(RuleBasedStateMachine):
     @rule(who=WHO, grave=st.integers(0, 10))
     def an_updater_claims_what_a_dead_one_held(self, who: int, grave: int) -> None:
         updater = self.updaters[who]
-        updater.world.updater.receive(updater.client.claim(self.graves[grave % len(self.graves)]))
+        updater.world.intake.receive(updater.client.claim(self.graves[grave % len(self.graves)]))
 
     @precondition(lambda self: getattr(self, "redis", None) and self.redis.late)
     @rule(index=st.integers(0, 10))

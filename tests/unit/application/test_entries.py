@@ -42,7 +42,7 @@ def streaming(**options: object) -> World:
 
 async def settle(world: World, *deliveries: Delivery) -> list[Entry]:
     """Let these come, commit, and acknowledge; what was acknowledged."""
-    world.updater.receive(list(deliveries))
+    world.intake.receive(list(deliveries))
     world.assert_balanced()
     while world.updater.pending:
         await world.updater.persist_data()
@@ -97,7 +97,7 @@ async def test_while_much_waits_for_the_store_no_more_of_the_stream_is_read() ->
 async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
     world = streaming()
     world.store.faults = ["refused"]
-    world.updater.receive([delivered(1, message("a"))])
+    world.intake.receive([delivered(1, message("a"))])
     with pytest.raises(StoreUnavailable):
         await world.updater.persist_data()
     assert not len(world.acknowledgements)
@@ -109,8 +109,8 @@ async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
 async def test_entries_that_come_while_a_commit_fails_are_settled_with_it() -> None:
     world = streaming()
     world.store.faults = ["refused"]
-    world.store.meanwhile = lambda: world.updater.receive([delivered(2, message("a", LATE, "[2]"))])
-    world.updater.receive([delivered(1, message("a", EARLY, "[1]"))])
+    world.store.meanwhile = lambda: world.intake.receive([delivered(2, message("a", LATE, "[2]"))])
+    world.intake.receive([delivered(1, message("a", EARLY, "[1]"))])
     with pytest.raises(StoreUnavailable):
         await world.updater.persist_data()
     world.store.meanwhile = lambda: None
@@ -120,7 +120,7 @@ async def test_entries_that_come_while_a_commit_fails_are_settled_with_it() -> N
 
 async def test_a_batch_takes_the_entries_of_its_own_types() -> None:
     world = streaming(max_batch=1)
-    world.updater.receive([delivered(1, message("a")), delivered(2, message("b"))])
+    world.intake.receive([delivered(1, message("a")), delivered(2, message("b"))])
     await world.updater.persist_data()
     assert len(world.acknowledgements) == 1
     assert await settle(world) == [entry(1), entry(2)]
@@ -131,7 +131,7 @@ async def test_one_that_is_stale_unchanged_or_expired_is_acknowledged() -> None:
     world.store.values |= {"stale": record(LATE), "same": record(EARLY)}
     soon = world.clock.now() + timedelta(seconds=1)
     past = (world.clock.now() - timedelta(seconds=1)).isoformat()
-    world.updater.receive([delivered(4, message("later", EARLY, valid=soon.isoformat()))])
+    world.intake.receive([delivered(4, message("later", EARLY, valid=soon.isoformat()))])
     world.clock.pass_time(2)
 
     acknowledged = await settle(
@@ -170,7 +170,7 @@ async def test_a_message_that_conflation_made_unconditional_gives_way_to_a_later
 async def test_what_is_refused_is_acknowledged_at_once_without_dead_letters() -> None:
     world = streaming(max_keys=1)
     world.store.values["list"] = ["another type"]
-    world.updater.receive([delivered(1, b"garbage"), delivered(2, message("list")), delivered(3, message("no room"))])
+    world.intake.receive([delivered(1, b"garbage"), delivered(2, message("list")), delivered(3, message("no room"))])
 
     assert await settle(world) == [entry(1), entry(3), entry(2)]
 
@@ -178,7 +178,7 @@ async def test_what_is_refused_is_acknowledged_at_once_without_dead_letters() ->
 async def test_with_dead_letters_they_are_written_before_the_acknowledgement() -> None:
     world = streaming(buries=True)
     world.dead_letters.failures = 1
-    world.updater.receive([delivered(1, b"garbage")])
+    world.intake.receive([delivered(1, b"garbage")])
     with pytest.raises(StoreUnavailable):
         await world.queue.write()  # type: ignore[union-attr]
     assert not len(world.acknowledgements)
@@ -189,7 +189,7 @@ async def test_with_dead_letters_they_are_written_before_the_acknowledgement() -
 
 async def test_a_letter_that_is_dropped_is_not_acknowledged_but_holds_nothing_up() -> None:
     world = streaming(buries=True)
-    world.updater.receive([delivered(number, b"garbage") for number in range(101)])
+    world.intake.receive([delivered(number, b"garbage") for number in range(101)])
     assert world.tally.dead_letters_dropped == 1
     assert world.acknowledgements.outstanding == 100
     await world.queue.write()  # type: ignore[union-attr]
@@ -199,7 +199,7 @@ async def test_a_letter_that_is_dropped_is_not_acknowledged_but_holds_nothing_up
 
 async def test_an_entry_that_nobody_could_settle_is_not_even_looked_at() -> None:
     world = streaming(buries=True)
-    world.updater.receive([delivered(1, message("a"), deliveries=5), delivered(2, message("b"), deliveries=6)])
+    world.intake.receive([delivered(1, message("a"), deliveries=5), delivered(2, message("b"), deliveries=6)])
     await world.queue.write()  # type: ignore[union-attr]
 
     assert sorted(await settle(world)) == [entry(1, 5), entry(2, 6)]
@@ -240,7 +240,7 @@ async def test_where_a_part_of_the_store_is_away_the_rest_is_settled() -> None:
     store.away = frozenset({"away"})
     world = streaming(clock=clock, store=store, ordering=Newest(MAX_CLOCK_SKEW))
     # The one that is here takes a second round, for it was met for the first time.
-    world.updater.receive([delivered(1, message("away", LATE)), delivered(2, message("here", LATE))])
+    world.intake.receive([delivered(1, message("away", LATE)), delivered(2, message("here", LATE))])
 
     with pytest.raises(StoreUnavailable, match="no node"):
         await world.updater.persist_data()
