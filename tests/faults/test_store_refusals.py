@@ -1,108 +1,26 @@
 """The store refuses for a while: nothing that is pending is thrown away, and reading goes on."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.faults.refusals import Refusal, refusals
 from tests.faults.trial import Try
-from tests.kinds import BEFORE_REDIS_7
 from tests.servers import Server
-from tests.service import Publisher, stored, subscribed, until
+from tests.service import Publisher, stored, subscribed
 from tests.world import message, record
 
 
-def die(store: Server) -> Callable[[], object]:
-    store.kill()
-    return store.start
-
-
-def be_out_of_memory(store: Server) -> Callable[[], object]:
-    store.command("CONFIG", "SET", "maxmemory", 1)
-    return lambda: store.command("CONFIG", "SET", "maxmemory", 0)
-
-
-def be_a_replica(store: Server) -> Callable[[], object]:
-    # Nobody listens on port 1, so that nothing is replicated.
-    store.command("REPLICAOF", "127.0.0.1", 1)
-    return lambda: store.command("REPLICAOF", "NO", "ONE")
-
-
-def lack_replicas(store: Server) -> Callable[[], object]:
-    store.command("CONFIG", "SET", "min-replicas-to-write", 1)
-    return lambda: store.command("CONFIG", "SET", "min-replicas-to-write", 0)
-
-
-def fail_to_save(store: Server) -> Callable[[], object]:
-    assert store.data_dir
-    in_the_way = store.data_dir / "dump.rdb"
-    in_the_way.mkdir()
-    store.command("CONFIG", "SET", "save", "3600 1")
-    store.command("BGSAVE")
-
-    def save() -> None:
-        in_the_way.rmdir()
-        store.command("BGSAVE")
-
-    return save
-
-
-def load(store: Server) -> Callable[[], object]:
-    store.command("EVAL", "for n = 1, 10000 do redis.call('SET', 'n', n) end redis.call('DEL', 'n')", 0)
-    store.kill()
-    # Microseconds that each command in the file takes: a large data set without its weight.
-    store.args = ("--key-load-delay", "50")
-    store.launch()
-    return lambda: until(store.answers)
-
-
-def pause_writes(store: Server) -> Callable[[], object]:
-    store.command("CLIENT", "PAUSE", 3_600_000, "WRITE")
-    return lambda: store.command("CLIENT", "UNPAUSE")
-
-
-def freeze(store: Server) -> Callable[[], object]:
-    store.freeze()
-    return store.thaw
-
-
-@pytest.mark.parametrize(
-    ("name", "refuse", "kind"),
-    [
-        ("SIGKILL and restart, AOF", die, "connection"),
-        ("LOADING", load, "loading"),
-        ("maxmemory", be_out_of_memory, "oom"),
-        ("made a replica", be_a_replica, "readonly"),
-        ("min-replicas-to-write", lack_replicas, "noreplicas"),
-        ("MISCONF, saving fails", fail_to_save, "misconf"),
-        pytest.param("CLIENT PAUSE WRITE", pause_writes, "timeout", marks=pytest.mark.long),
-        pytest.param("SIGSTOP", freeze, "timeout", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("refusal", refusals(long={"CLIENT PAUSE WRITE", "SIGSTOP"}))
 def test_after_a_store_that_refused_has_come_back_every_key_holds_the_newest_message(
-    *,
-    fault: Try,
-    server: Server,
-    store: Server,
-    name: str,
-    refuse: Callable[[Server], Callable[[], object]],
-    kind: str,
+    fault: Try, server: Server, store: Server, refusal: Refusal
 ) -> None:
-    if refuse is lack_replicas and store.kind in BEFORE_REDIS_7:
-        pytest.skip("it does not hold scripts to that, and the commits are scripts")
-    with fault(f"store: {name}", server, "--validate", store=store) as trial:
-        trial.settles()
-        recover = refuse(store)
-        trial.service.says(f"Store failed: {kind}")
-        trial.flows(200)
-        recover()
-        trial.recovers()
-        trial.ends()
+    with fault(f"store: {refusal.name}", server, "--validate", store=store) as trial:
+        refusal.happens(trial, store)
 
         failures = [entry for entry in trial.service.entries if entry["message"].startswith("Store failed")]
         assert {entry["level"] for entry in failures} == {"ERROR"}
         assert len(trial.service.logged("Store recovered")) == 1
-        assert not trial.service.logged("Validation failed: the record reads back differently")
         assert trial.gaps == 0
     assert stored(server) == {}
 

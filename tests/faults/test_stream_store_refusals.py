@@ -1,6 +1,5 @@
 """The store of a stream's records refuses or is down: the stream waits, nothing is poison, all is committed later."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,48 +7,28 @@ import pytest
 
 from tests.faults.entries import Appender, Entries
 from tests.faults.kinds import one_kind_unless_long
+from tests.faults.refusals import Refusal, refusals
 from tests.faults.replicas import Replicas
 from tests.faults.stream_trial import CLAIMED, STREAMING, StreamLoad
 from tests.faults.table import Noted
-from tests.faults.test_store_refusals import be_a_replica, be_out_of_memory, die, freeze, lack_replicas, load
 from tests.faults.trial import Try, told
-from tests.kinds import BEFORE_REDIS_7
 from tests.servers import Server
 
 pytestmark = one_kind_unless_long
 
 
-@pytest.mark.parametrize(
-    ("name", "refuse", "kind"),
-    [
-        ("SIGKILL and restart, AOF", die, "connection"),
-        pytest.param("LOADING", load, "loading", marks=pytest.mark.long),
-        pytest.param("maxmemory", be_out_of_memory, "oom", marks=pytest.mark.long),
-        pytest.param("made a replica", be_a_replica, "readonly", marks=pytest.mark.long),
-        pytest.param("min-replicas-to-write", lack_replicas, "noreplicas", marks=pytest.mark.long),
-        pytest.param("SIGSTOP", freeze, "timeout", marks=pytest.mark.long),
-    ],
-)
+_ALIKE = {"MISCONF, saving fails", "CLIENT PAUSE WRITE"}
+"""What is nothing else, to a stream, than the others are."""
+
+_LONG = {"LOADING", "maxmemory", "made a replica", "min-replicas-to-write", "SIGSTOP"}
+
+
+@pytest.mark.parametrize("refusal", refusals(long=_LONG, without=_ALIKE))
 def test_what_a_store_elsewhere_refused_for_a_while_is_stored_later(
-    *,
-    stream_fault: Try,
-    own: Server,
-    store: Server,
-    name: str,
-    refuse: Callable[[Server], Callable[[], object]],
-    kind: str,
+    stream_fault: Try, own: Server, store: Server, refusal: Refusal
 ) -> None:
-    if refuse is lack_replicas and store.kind in BEFORE_REDIS_7:
-        pytest.skip("it does not hold scripts to that, and the commits are scripts")
-    with stream_fault(f"store: {name}", own, "--validate", store=store) as trial:
-        trial.settles()
-        recover = refuse(store)
-        trial.service.says(f"Store failed: {kind}")
-        trial.flows(200)
-        recover()
-        trial.recovers()
-        trial.ends()
-        assert not trial.service.logged("Validation failed: the record reads back differently")
+    with stream_fault(f"store: {refusal.name}", own, "--validate", store=store) as trial:
+        refusal.happens(trial, store)
         assert not trial.service.logged("Not subscribed")
 
 
