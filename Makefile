@@ -19,7 +19,8 @@ test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and 
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
-	@$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough tests/property $(ARGS)
 	@$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS)
 
 lint: $(DEV_READY) ## style, types, architecture

@@ -5,10 +5,16 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from tests.clusters import RedisCluster
 from tests.kinds import TWO_UNLESS_LONG
 from tests.servers import Server
+
+# No deadline: a slow machine is no reason to fail. The long run tries others each time, and names what has failed.
+settings.register_profile("repeatable", derandomize=True, max_examples=100, deadline=None)
+settings.register_profile("thorough", derandomize=False, max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile("repeatable")
 
 StartCluster = Callable[[str], RedisCluster]
 

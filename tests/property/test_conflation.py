@@ -3,12 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from application.pending_updates import PendingUpdates
 from domain.ordering import Newest
 from domain.update_message import UpdateMessage
+from tests.property.effort import times
 
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 ORDERING = Newest(timedelta(minutes=5))
@@ -27,7 +28,7 @@ def _apply(stored: UpdateMessage, incoming: UpdateMessage) -> UpdateMessage:
     return incoming if ORDERING.supersedes(incoming, stored, NOW) else stored
 
 
-@settings(max_examples=3000)
+@times(10)
 @given(stored=INSTANTS, steps=STEPS)
 def test_failed_commits_and_conflation_leave_what_single_messages_would(
     stored: datetime | None, steps: list[tuple[datetime | None] | None]

@@ -6,16 +6,26 @@ delivered again; the server fails over to an earlier moment. The application's c
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from random import SystemRandom
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from application.ports import StoreUnavailable
 from domain.errors import Rejection
 from domain.instants import InstantReader
 from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
+from tests.property.effort import times
 from tests.simulated_redis import Client, SimulatedRedis
 from tests.world import SimulatedClock, World, message, now
 
@@ -247,7 +257,26 @@ def _place(record: StoredRecord) -> tuple[datetime, int]:
     return record.instant, int(record.entry.partition(b"-")[0])
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=250, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-)
+# The first is for the short run; every seed that ever failed comes behind it. None has so far.
+KEPT_SEEDS = (0,)
+
+
+@pytest.mark.parametrize("number", KEPT_SEEDS)
+def test_a_history_that_is_repeated_in_every_run(number: int) -> None:
+    _try_histories(number)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("_", range(4))
+def test_a_history_that_nobody_has_tried(_: int) -> None:
+    number = SystemRandom().randrange(1 << 32)
+    try:
+        _try_histories(number)
+    except BaseException as error:
+        error.add_note(f"Once it is understood, {number} belongs in KEPT_SEEDS.")
+        raise
+
+
+def _try_histories(number: int) -> None:
+    effort = settings(times(2), stateful_step_count=50, suppress_health_check=list(HealthCheck), print_blob=False)
+    run_state_machine_as_test(seed(number)(type("SeededHistories", (Histories,), {})), settings=effort)
