@@ -100,10 +100,11 @@ class Real:
     async def claim(self, who: int, dead: str) -> Seen:
         """At once: how it knows that they are dead is the contract suite's."""
         reader = self._readers[who]
-        reader._left.append((self._graves[dead], b""))
-        reader._claim_after = 0
+        unsettled = reader._unsettled
+        unsettled._left.append((self._graves[dead], b""))
+        unsettled._claim_after = 0
         taken = await self._taken_over(who)
-        reader._claim_after, reader._apart = 1000, False
+        unsettled._claim_after, unsettled._apart = 1000, False
         return taken
 
     async def acknowledge(self, who: int, entries: Sequence[Entry]) -> None:
@@ -123,10 +124,9 @@ class Real:
 
     async def _taken_over(self, who: int) -> Seen:
         reader = self._readers[who]
-        reader._count = reader._at_once = 1000
         taken: list[Delivery] = []
-        while reader._left:
-            taken += await reader._take_over()
+        while reader._unsettled._left:
+            taken += reader._deliveries(await reader._unsettled._take_over(1000))
         return seen(taken)
 
     async def _new(self, who: int) -> None:
@@ -134,8 +134,8 @@ class Real:
         subscriber = await self._streams.subscribed("update", consumer=str(self._born), claim_after=1000)
         reader = subscriber._readers[b"update"]
         reader._wait = 0.001
-        while reader._left:
-            await reader._take_over()
+        while reader._unsettled._left:
+            await reader._unsettled._take_over(1000)
         self._subscribers[who : who + 1] = [subscriber]
         self._readers[who : who + 1] = [reader]
         self._names[who : who + 1] = [str(self._born)]

@@ -68,7 +68,7 @@ async def test_how_long_a_store_was_away_is_not_read_off_the_wall_clock() -> Non
     world.store.meanwhile = set_back
     running = asyncio.create_task(world.updater.run())
     await until(lambda: world.subscription.confirmed)
-    world.receive(message("key"))
+    await world.channels.publish("update", message("key"))
     await until(lambda: world.observer.of(StoreRecovered))
     await world.updater.stop()
     await running

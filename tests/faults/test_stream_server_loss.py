@@ -1,12 +1,11 @@
 """The server of the stream dies, forgets or refuses: what it has kept is stored, and what it has lost is told."""
 
-from collections.abc import Callable
 
 import pytest
 
 from tests.faults.kinds import one_kind_unless_long
+from tests.faults.refusals import Refusal, refusals
 from tests.faults.stream_trial import LOST, StreamTrial
-from tests.faults.test_store_refusals import be_a_replica, be_out_of_memory, freeze, lack_replicas, load, pause_writes
 from tests.faults.trial import Try
 from tests.servers import Server
 from tests.service import until
@@ -93,28 +92,29 @@ def test_a_script_that_is_forgotten_is_sent_again(stream_fault: Try, own: Server
         assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
 
 
+_SIGNS = {
+    "maxmemory": "Store failed: oom",
+    "made a replica": "Not subscribed",
+    "min-replicas-to-write": "Not subscribed",
+    "LOADING": "LOADING",
+    "CLIENT PAUSE WRITE": "no answer within",
+    "SIGSTOP": "no answer within",
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "refuse", "sign"),
-    [
-        ("maxmemory", be_out_of_memory, "Store failed: oom"),
-        pytest.param("made a replica", be_a_replica, "Not subscribed", marks=pytest.mark.long),
-        pytest.param("min-replicas-to-write", lack_replicas, "Not subscribed", marks=pytest.mark.long),
-        pytest.param("LOADING", load, "LOADING", marks=pytest.mark.long),
-        pytest.param("CLIENT PAUSE WRITE", pause_writes, "no answer within", marks=pytest.mark.long),
-        pytest.param("SIGSTOP", freeze, "no answer within", marks=pytest.mark.long),
-    ],
+    "refusal",
+    refusals(long=_SIGNS.keys() - {"maxmemory"}, without={"SIGKILL and restart, AOF", "MISCONF, saving fails"}),
 )
-def test_a_server_that_refuses_for_a_while_loses_nothing(
-    *, stream_fault: Try, store: Server, name: str, refuse: Callable[[Server], Callable[[], object]], sign: str
-) -> None:
-    with stream_fault(f"server: {name}", store, "--probe-timeout", "0.5s") as trial:
+def test_a_server_that_refuses_for_a_while_loses_nothing(stream_fault: Try, store: Server, refusal: Refusal) -> None:
+    with stream_fault(f"server: {refusal.name}", store, "--probe-timeout", "0.5s") as trial:
         trial.settles()
         # So that there is something to commit when the publishers too are refused.
         trial.service.freeze()
         trial.flows(500)
-        recover = refuse(store)
+        recover = refusal.refuse(store)
         trial.service.thaw()
-        trial.service.says(sign)
+        trial.service.says(_SIGNS[refusal.name])
         recover()
         trial.recovers()
         trial.ends()
