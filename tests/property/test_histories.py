@@ -278,5 +278,5 @@ def test_a_history_that_nobody_has_tried(_: int) -> None:
 
 
 def _try_histories(number: int) -> None:
-    effort = settings(times(2), stateful_step_count=50, suppress_health_check=list(HealthCheck), print_blob=False)
+    effort = settings(times(1), stateful_step_count=50, suppress_health_check=list(HealthCheck), print_blob=False)
     run_state_machine_as_test(seed(number)(type("SeededHistories", (Histories,), {})), settings=effort)
