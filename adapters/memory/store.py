@@ -55,5 +55,6 @@ class MemoryStore:
         expires_at = self._expires_at.get(type_)
         if expires_at is not None and expires_at <= self._clock.now():
             self.values.pop(type_, None)
+            self._entries.pop(type_, None)
             del self._expires_at[type_]
         return self.values.get(type_)

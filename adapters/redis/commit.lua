@@ -50,6 +50,15 @@ local function is_later(id, than)
   return tonumber(sequence) > tonumber(than_sequence)
 end
 
+-- Two of the hash, at random, for each record that will expire: where its record is gone, an id serves no purpose. So
+-- most of the hash is of records that are there. An error means here: not this time.
+local function forget()
+  local fields = redis.pcall('HRANDFIELD', hash, -2)
+  for _, field in ipairs(fields.err and {} or fields) do
+    if redis.pcall('EXISTS', field) == 0 then redis.call('HDEL', hash, field) end
+  end
+end
+
 for i = 1, n do
   local key, record = KEYS[i], ARGV[records + i]
   local found = told < 4194304 and redis.pcall('GET', key)
@@ -71,6 +80,7 @@ for i = 1, n do
       end
       if hash then
         redis.call('HSET', hash, key, ARGV[ids + i])
+        if at ~= '' then forget() end
         acknowledge(ARGV[settled + i])
       end
       if channel ~= '' then

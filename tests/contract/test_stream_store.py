@@ -1,5 +1,6 @@
 """The store where messages come by streams: the write and the acknowledgement are one step, or neither is done."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -133,6 +134,24 @@ async def test_a_record_that_has_gone_takes_its_id_with_it(place: Place, store: 
     place.server.command("DEL", "a")
     assert await store.commit(write("a", ABSENT, TWO, update[:1])) == {}
     assert place.held("a") == (TWO, b"1-0")
+
+
+async def test_the_ids_of_records_that_have_expired_are_forgotten_as_others_come(
+    place: Place, store: RedisStore
+) -> None:
+    await store.commit(write("stays", ABSENT, ONE, place.given("price", 1)))
+    entries = place.given("update", 1000)
+    for when in (datetime.now(UTC) + timedelta(milliseconds=1), datetime.now(UTC) + timedelta(days=1)):
+        batch = CommitBatch()
+        for entry in entries:
+            batch.add(f"{entry.id.decode()} {when}", ABSENT, StoredRecord(ONE, None, entry.id), when, [entry])
+        assert await store.commit(batch) == {}
+        while place.server.command("DBSIZE") > 1004:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    # Two are looked at for each that comes, at random: some are left.
+    assert 1001 <= place.server.command("HLEN", IDS) < 1500
+    assert place.held("stays") == (ONE, b"1-0")
 
 
 async def test_a_record_that_somebody_else_has_put_there_has_no_id(place: Place, store: RedisStore) -> None:

@@ -1,6 +1,5 @@
 """The server of the stream dies, forgets or refuses: what it has kept is stored, and what it has lost is told."""
 
-
 import pytest
 
 from tests.faults.kinds import one_kind_unless_long
