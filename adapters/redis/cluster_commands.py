@@ -33,7 +33,7 @@ class ClusterCommands:
 
     def __init__(self, cluster: Cluster, *, timeout: float) -> None:
         self._cluster = cluster
-        self._timeout = timeout
+        self.timeout = timeout
         self._nodes: dict[Address, Node] = {}
 
     @property
@@ -68,6 +68,10 @@ class ClusterCommands:
                 break
         return [replies[index] for index in range(len(commands))]
 
+    def node_of(self, slot: int) -> Address | None:
+        """Who serves it, as far as is known; None: nobody."""
+        return self._cluster.master_of(slot)
+
     async def slots(self) -> Sequence[int]:
         """One of each master. Raises StoreUnavailable where no node has ever told them."""
         await self._cluster.settle()
@@ -87,7 +91,7 @@ class ClusterCommands:
     async def _send(self, route: _Route, commands: Mapping[int, Command]) -> dict[int, Any]:
         node = self._nodes.get(route.address)
         if node is None:
-            commands_to = Commands(self._cluster.connector(route.address), timeout=self._timeout)
+            commands_to = Commands(self._cluster.connector(route.address), timeout=self.timeout)
             node = self._nodes[route.address] = Node(commands_to)
         sent: Iterable[Command] = commands.values()
         if route.asking:

@@ -15,10 +15,12 @@ from adapters.redis.commit_script import (
     read_answer,
 )
 from adapters.redis.hash_slots import in_slot, slot_of
+from adapters.redis.server_time import ServerTime, milliseconds
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable
 
 _Part = tuple[int, Sequence[int]]  # a slot, and the indices of what belongs there
+_Answer = Mapping[int, Found | Refused] | StoreUnavailable
 
 
 class RedisClusterStore:
@@ -32,13 +34,14 @@ class RedisClusterStore:
     def __init__(self, commands: ClusterCommands, script: CommitScript) -> None:
         self._commands = commands
         self._script = script
+        self._times: defaultdict[tuple[str, int] | None, ServerTime] = defaultdict(ServerTime)
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         parts = _by_slot(self._script.keys(batch.types))
         answer: dict[int, Found | Refused | StoreUnavailable] = {}
         for (_, indices), reply in await self._evaluate(batch, parts):
             if not isinstance(reply, StoreUnavailable):
-                answer |= {indices[index]: found for index, found in read_answer(reply).items()}
+                answer |= {indices[index]: found for index, found in reply.items()}
             elif denies_a_key(reply):
                 answer |= dict.fromkeys(indices, Refused.NOT_PERMITTED)
             else:
@@ -72,19 +75,41 @@ class RedisClusterStore:
     async def close(self) -> None:
         await self._commands.close()
 
-    async def _evaluate(self, batch: CommitBatch, parts: Sequence[_Part]) -> list[tuple[_Part, Any]]:
+    async def _evaluate(self, batch: CommitBatch, parts: Sequence[_Part]) -> list[tuple[_Part, _Answer]]:
+        strangers = {node: slot for slot, _ in parts if not self._times[node := self._commands.node_of(slot)].known}
+        if strangers:
+            times = await self._commands.calls([(slot, ("TIME",)) for slot in strangers.values()])
+            for slot, reply in zip(strangers.values(), times, strict=True):
+                if not isinstance(reply, StoreUnavailable):
+                    self._time_at(slot).hear(milliseconds(reply))
+        told = await self._call(batch, parts)
+        late = [part for part, answer in told if isinstance(answer, StoreUnavailable) and answer.kind == "late"]
+        if not late:
+            return told
+        return [(part, answer) for part, answer in told if part not in late] + await self._call(batch, late)
+
+    async def _call(self, batch: CommitBatch, parts: Sequence[_Part]) -> list[tuple[_Part, _Answer]]:
         def arguments(slot: int, indices: Sequence[int]) -> Command:
             streams = self._script.streams
             stream_keys = () if streams is None else (in_slot(streams.entry_ids, slot),)
-            return tuple(self._script.arguments(part_of(batch, indices), stream_keys, (b"",) * len(indices)))
+            until = self._time_at(slot).after(self._commands.timeout)
+            return tuple(
+                self._script.arguments(part_of(batch, indices), stream_keys, (b"",) * len(indices), until=until)
+            )
 
         told = await self._ask(parts, lambda slot, indices: ("EVALSHA", SHA, *arguments(slot, indices)))
         untaught = [part for part, reply in told if _is_untaught(reply)]
-        if not untaught:
-            return told
-        # EVAL keeps the script too, so the next call is an EVALSHA again.
-        taught = await self._ask(untaught, lambda slot, indices: ("EVAL", SCRIPT, *arguments(slot, indices)))
-        return [(part, reply) for part, reply in told if not _is_untaught(reply)] + taught
+        if untaught:
+            # EVAL keeps the script too, so the next call is an EVALSHA again.
+            taught = await self._ask(untaught, lambda slot, indices: ("EVAL", SCRIPT, *arguments(slot, indices)))
+            told = [(part, reply) for part, reply in told if not _is_untaught(reply)] + taught
+        return [
+            (part, reply if isinstance(reply, StoreUnavailable) else read_answer(reply, self._time_at(part[0])))
+            for part, reply in told
+        ]
+
+    def _time_at(self, slot: int) -> ServerTime:
+        return self._times[self._commands.node_of(slot)]
 
     async def _ask(
         self, parts: Sequence[_Part], command: Callable[[int, Sequence[int]], Command]

@@ -65,11 +65,14 @@ class _Replies(Socket):
 
 
 class Commands:
-    """Sends commands to one server. The connection is made when it is first needed, and anew after a failure."""
+    """Sends commands to one server. The connection is made when it is first needed, and anew after a failure.
+
+    `timeout`: seconds after which a call is given up.
+    """
 
     def __init__(self, connector: Connects, *, timeout: float) -> None:
         self._connector = connector
-        self._timeout = timeout
+        self.timeout = timeout
         self._replies: _Replies | None = None
         self._connecting = asyncio.Lock()
         self._connections = 0
@@ -93,7 +96,7 @@ class Commands:
         """
         replies = self._replies
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 if replies is None or replies.transport.is_closing():
                     replies = await self._connect()
                 waiting = [asyncio.get_running_loop().create_future() for _ in commands]
@@ -104,7 +107,7 @@ class Commands:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
-            raise StoreUnavailable("timeout", f"no answer within {self._timeout:g} s") from None
+            raise StoreUnavailable("timeout", f"no answer within {self.timeout:g} s") from None
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")

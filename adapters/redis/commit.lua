@@ -1,20 +1,24 @@
 -- Compare and set, key by key. KEYS: the record keys; with streams, then the hash of the ids of the entries that
 -- the records came by, and the streams whose entries are acknowledged here.
 -- ARGV: the number of records; the channel for notices ('' = none); the length of the key prefix; the length of the
--- longest record; whether records expire ('1'); the consumer group ('' = no streams). Then columns, a value for each
--- record: what is expected ('' = absent); the record; where they expire the time, in milliseconds since the epoch
+-- longest record; whether records expire ('1'); the consumer group ('' = no streams); until when this may be executed,
+-- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' = absent); the record; where they expire the time, in milliseconds since the epoch
 -- ('' = never); with streams the expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two
 -- entries of the first stream and one of the second.
--- Answers in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
+-- Answers with the time here, and 'late' where that is all; else in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
 -- or instead of what was found 1 where the key holds the record already, 2 where it holds another Redis type, 3
 -- where it was not looked at, because the answer was full.
 local n, channel, prefix, longest = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local expires, group = ARGV[5] == '1', ARGV[6]
 local hash = group ~= '' and KEYS[n + 1]
-local expected, records, expiries = 6, 6 + n, 6 + 2 * n
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Its client has given it up, and may have written the same text again meanwhile: to find that proves nothing.
+if now > tonumber(ARGV[7]) then return {now, 'late'} end
+local expected, records, expiries = 7, 7 + n, 7 + 2 * n
 local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
-local refused, told, failure, acknowledged = {}, 0, nil, {}
+local refused, told, failure, acknowledged = {now}, 0, nil, {}
 
 local function refuse(i, found, id)
   local at = #refused

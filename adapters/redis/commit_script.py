@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import Any
 
 from adapters.redis.commands import Argument
+from adapters.redis.server_time import ServerTime
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable
 
@@ -64,15 +65,17 @@ class CommitScript:
         prefix = self._key_prefix
         return [prefix + type_ for type_ in types] if prefix else types
 
-    def arguments(self, batch: CommitBatch, stream_keys: Sequence[str], settled: Iterable[bytes]) -> list[Argument]:
-        """Keys and arguments, as the script describes them.
+    def arguments(
+        self, batch: CommitBatch, stream_keys: Sequence[str], settled: Iterable[bytes], *, until: int
+    ) -> list[Argument]:
+        """Keys and arguments, as the script describes them; `until` when the server may execute it, by its own clock.
 
         With streams `stream_keys` are those behind the record keys, and `settled` is the last column.
         """
         keys = self.keys(batch.types)
         expires = any(batch.expires_at)
         arguments: list[Argument] = [len(keys) + len(stream_keys), *keys, *stream_keys]
-        arguments += [len(keys), *self._header, int(expires), "" if self.streams is None else self.streams.group]
+        arguments += [len(keys), *self._header, int(expires), "" if self.streams is None else self.streams.group, until]
         arguments += [expected.text for expected in batch.expected]
         arguments += [record.text for record in batch.records]
         if expires:
@@ -84,9 +87,13 @@ class CommitScript:
         return arguments
 
 
-def read_answer(reply: list[Any]) -> dict[int, Found | Refused]:
-    """By index, what was not written."""
-    triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+def read_answer(reply: list[Any], time: ServerTime) -> dict[int, Found | Refused] | StoreUnavailable:
+    """By index, what was not written; or that nothing was, because it came too late."""
+    now, *rest = reply
+    time.hear(now)
+    if rest == [b"late"]:
+        return StoreUnavailable("late", "the commit came to the server when it was given up already")
+    triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
     return {index - 1: _REFUSED.get(found) or Found(found, id_ or None) for index, found, id_ in triples}
 
 

@@ -15,6 +15,7 @@ from adapters.redis.commit_script import (
     part_of,
     read_answer,
 )
+from adapters.redis.server_time import ServerTime, milliseconds
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreUnavailable
 
@@ -25,6 +26,7 @@ class RedisStore:
     def __init__(self, commands: Commands, script: CommitScript) -> None:
         self._commands = commands
         self._script = script
+        self._time = ServerTime()
         streams = script.streams
         self._stream_keys = () if streams is None else (streams.entry_ids, *streams.streams)
         self._stream_numbers = {name.encode(): number for number, name in enumerate(self._stream_keys) if number}
@@ -36,7 +38,7 @@ class RedisStore:
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         settled = map(self._settled, batch.entries) if self.acknowledges else [b""] * len(batch.entries)
         try:
-            return read_answer(await self._evaluate(self._script.arguments(batch, self._stream_keys, settled)))
+            return await self._evaluate(batch, list(settled))
         except StoreUnavailable as error:
             if not denies_a_key(error):
                 raise
@@ -55,7 +57,7 @@ class RedisStore:
         return texts
 
     async def check(self) -> None:
-        await self._evaluate(self._script.arguments(CommitBatch(), self._stream_keys, ()))
+        await self._evaluate(CommitBatch(), ())
         # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
         key = self._script.check_key
         for reply in await self._commands.calls(("GET", key), ("SET", key, "", "XX")):
@@ -77,7 +79,24 @@ class RedisStore:
             words.append(entry.id)
         return b" ".join(words)
 
-    async def _evaluate(self, arguments: list[Argument]) -> list[Any]:
+    async def _evaluate(
+        self, batch: CommitBatch, settled: Sequence[bytes]
+    ) -> dict[int, Found | Refused | StoreUnavailable]:
+        if not self._time.known:
+            self._time.hear(milliseconds(await self._commands.call("TIME")))
+        late = False
+        while True:
+            until = self._time.after(self._commands.timeout)
+            arguments = self._script.arguments(batch, self._stream_keys, settled, until=until)
+            answer = read_answer(await self._call(arguments), self._time)
+            if not isinstance(answer, StoreUnavailable):
+                return {**answer}
+            # By a clock that was set forward, or by another server's, what is late is not late the next time.
+            if late:
+                raise answer
+            late = True
+
+    async def _call(self, arguments: list[Argument]) -> list[Any]:
         try:
             reply: list[Any] = await self._commands.call("EVALSHA", SHA, *arguments)
         except StoreUnavailable as error:

@@ -741,7 +741,7 @@ class TestUnavailable:
         assert kind_of(error) == "login"
         assert "not-right" not in str(error.value)
 
-    @pytest.mark.parametrize("rights", [("+@all", "~kv:*"), ("(~* +eval +evalsha)", "(~kv:* +get +set)")])
+    @pytest.mark.parametrize("rights", [("+@all", "~kv:*"), ("(~* +eval +evalsha +time)", "(~kv:* +get +set)")])
     async def test_a_key_that_the_account_may_not_write_fails_alone(
         self, open_store: OpenStore, own: Server, rights: tuple[str, ...]
     ) -> None:

@@ -153,9 +153,9 @@ async def test_an_account_without_a_command_that_commits_need_is_a_refusal(
 @pytest.mark.parametrize(
     "rights",
     [
-        ("~*", "+get", "+set", "+eval", "+evalsha"),
-        ("~records:*", "+get", "+set", "+eval", "+evalsha"),
-        ("+eval", "+evalsha", "(%RW~records:* +get +set +eval +evalsha)"),
+        ("~*", "+get", "+set", "+eval", "+evalsha", "+time"),
+        ("~records:*", "+get", "+set", "+eval", "+evalsha", "+time"),
+        ("+eval", "+evalsha", "(%RW~records:* +get +set +eval +evalsha +time)"),
     ],
     ids=" ".join,
 )
@@ -184,7 +184,7 @@ async def test_a_server_that_wants_a_login_is_a_refusal(own: Server) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("command", ["EVALSHA", "EVAL", "SET", "GET"])
+@pytest.mark.parametrize("command", ["EVALSHA", "EVAL", "TIME", "SET", "GET"])
 async def test_a_server_without_a_command_that_commits_need_is_a_refusal(kind: str, command: str) -> None:
     with Server(kind, args=("--rename-command", command, "")) as server:
         async with store_on(server.url) as store:

@@ -139,7 +139,7 @@ class TestSilence:
 class TestRefusedLater:
     """A right that was there may come back: it is an error, not the end."""
 
-    @pytest.mark.parametrize("command", ["evalsha", "get", "set"])
+    @pytest.mark.parametrize("command", ["evalsha", "time", "get", "set"])
     def test_what_cannot_be_written_meanwhile_is_written_when_the_right_is_back(
         self, own: Server, server: Server, redis_url: str, tmp_path: Path, command: str
     ) -> None:

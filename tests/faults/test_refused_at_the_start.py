@@ -14,7 +14,7 @@ REFUSED = "Redis refuses what the service needs"
 SECRET = "not-for-logs"
 
 pytestmark = one_kind_unless_long
-commands = pytest.mark.parametrize("command", ["subscribe", "publish", "evalsha", "eval", "get", "set"])
+commands = pytest.mark.parametrize("command", ["subscribe", "publish", "evalsha", "eval", "time", "get", "set"])
 places = pytest.mark.parametrize("place", ["redis-url", "store-url"])
 
 

@@ -18,6 +18,7 @@ from tests.servers import Server
 from tests.service import DEADLINE, stored
 from tests.world import message, record
 
+MINUTE = "11/22/2026 8:28 PM -0500"
 TIMEOUT = 0.3  # seconds until the client gives a commit up
 
 
@@ -102,3 +103,26 @@ async def test_a_late_commit_does_not_overwrite_what_came_after_it(
         assert stored(server) == newest
     assert tally.received == 5
     assert stored(server) == newest
+
+
+@one_kind_unless_long
+async def test_a_late_commit_that_finds_the_very_text_it_expects_is_not_executed(
+    server: Server, redis_url: str
+) -> None:
+    async with TcpProxy("127.0.0.1", server.port) as proxy, updater_behind(proxy, redis_url, "newest") as container:
+        publisher, tally = container.publisher(), container.tally()
+
+        async def stored_is(values: str) -> None:
+            await publisher.publish("update", message("door", MINUTE, values))
+            await until(lambda: stored(server) == {"door": record(MINUTE, values)} and not container.updater().pending)
+
+        await stored_is('["open"]')
+        held = proxy.hold_requests(after=b"EVALSHA")
+        await publisher.publish("update", message("door", MINUTE, '["closed"]'))
+        await until(lambda: tally.store_errors["timeout"] > 0)
+        await stored_is('["closed"]')
+        await stored_is('["open"]')
+        executed = server.calls("evalsha")
+        held.release()
+        await until(lambda: server.calls("evalsha") > executed)
+    assert stored(server) == {"door": record(MINUTE, '["open"]')}
