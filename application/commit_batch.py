@@ -35,9 +35,10 @@ class CommitBatch:
 
     An expectation of `b""` means absent; an empty string counts as absent too. Where `expires_at[i]` is not None
     the record is gone from then on (to the millisecond). `entries[i]` are the stream entries that it settles.
+    `unpublished`: what the store says where it could not publish a notice for what it has written.
     """
 
-    __slots__ = ("entries", "expected", "expires_at", "records", "types")
+    __slots__ = ("entries", "expected", "expires_at", "records", "types", "unpublished")
 
     def __init__(self) -> None:
         self.types: list[str] = []
@@ -45,6 +46,7 @@ class CommitBatch:
         self.records: list[StoredRecord] = []
         self.expires_at: list[datetime | None] = []
         self.entries: list[Sequence[Entry]] = []
+        self.unpublished: Exception | None = None
 
     def add(
         self,

@@ -10,7 +10,7 @@ from datetime import datetime
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import ABSENT, CommitBatch, Found, Refused
 from application.conflicts import Conflicts
-from application.events import MessageStale, RecordsPersisted
+from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
 from application.pending_updates import Pending
 from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable
@@ -148,6 +148,8 @@ class Committer:
                 if batch.entries:
                     self._acknowledge(batch.entries.pop(type_, ()))
         self._tally.committed += len(writes.types) - len(answer)
+        if writes.unpublished is not None:
+            self._observer.notice(NoticesRefused(str(writes.unpublished), len(writes.types) - len(answer)))
 
     def _settle_refused(self, batch: Pending, writes: CommitBatch, answer: Answer, now: datetime) -> CommitBatch:
         """What to write next: the messages that still supersede what was found, expecting just that."""

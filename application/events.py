@@ -78,6 +78,14 @@ class RecordsPersisted:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesRefused:
+    """Records were written, and their notices could not be published: at most so many."""
+
+    detail: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsValidated:
     """One batch was read back and is what was written."""
 
@@ -160,6 +168,7 @@ Event = (
     | MessageUnstorable
     | MessageStale
     | RecordsPersisted
+    | NoticesRefused
     | RecordsValidated
     | ValidationFailed
     | StoreFailed

@@ -14,6 +14,7 @@ from application.events import (
     MessageRejected,
     MessageStale,
     MessageUnstorable,
+    NoticesRefused,
     OutputBufferGrows,
     ProbeRefused,
     ReadinessChanged,
@@ -121,6 +122,12 @@ class LoguruObserver:
         if self._names_records:
             for type_ in event.types:
                 self._write("DEBUG", "Record persisted", type=quote(type_))
+
+    @_log.register
+    def _(self, event: NoticesRefused) -> None:
+        line = "Notices not published"
+        if self._passes("ERROR", line):
+            self._write("ERROR", line, detail=quote(event.detail), count=event.count)
 
     @_log.register
     def _(self, event: RecordsValidated) -> None:

@@ -104,7 +104,7 @@ class RedisClusterStore:
             taught = await self._ask(untaught, lambda slot, indices: ("EVAL", SCRIPT, *arguments(slot, indices)))
             told = [(part, reply) for part, reply in told if not _is_untaught(reply)] + taught
         return [
-            (part, reply if isinstance(reply, StoreUnavailable) else read_answer(reply, self._time_at(part[0])))
+            (part, reply if isinstance(reply, StoreUnavailable) else read_answer(reply, self._time_at(part[0]), batch))
             for part, reply in told
         ]
 

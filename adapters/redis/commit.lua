@@ -5,7 +5,8 @@
 -- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' = absent); the record; where they expire the time, in milliseconds since the epoch
 -- ('' = never); with streams the expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two
 -- entries of the first stream and one of the second.
--- Answers with the time here, and 'late' where that is all; else in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
+-- Answers with the time here, and 'late' where that is all; else with why a notice could not be published ('' = all
+-- were, or none was to be), and in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
 -- or instead of what was found 1 where the key holds the record already, 2 where it holds another Redis type, 3
 -- where it was not looked at, because the answer was full.
 local n, channel, prefix, longest = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -18,7 +19,7 @@ if now > tonumber(ARGV[7]) then return {now, 'late'} end
 local expected, records, expiries = 7, 7 + n, 7 + 2 * n
 local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
-local refused, told, failure, acknowledged = {now}, 0, nil, {}
+local refused, told, failure, acknowledged = {now, ''}, 0, nil, {}
 
 local function refuse(i, found, id)
   local at = #refused
@@ -90,8 +91,8 @@ for i = 1, n do
       if channel ~= '' then
         local quoted = string.gsub(string.sub(key, prefix + 1), '["\\]', '\\%0')
         local sent = redis.pcall('PUBLISH', channel, '{"type":"' .. quoted .. '",' .. string.sub(record, 2))
-        -- An account that may not publish: the batch is written whole all the same, and the error is told.
-        if type(sent) == 'table' then failure = sent end
+        -- An account that may not publish: the records are written all the same.
+        if type(sent) == 'table' then refused[2] = sent.err end
       end
     elseif found == record then
       refuse(i, 1, '')

@@ -9,7 +9,9 @@ from importlib.resources import files
 from secrets import token_hex
 from typing import Any
 
-from adapters.redis.commands import Argument
+import hiredis
+
+from adapters.redis.commands import Argument, unavailable
 from adapters.redis.server_time import ServerTime
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable
@@ -87,12 +89,16 @@ class CommitScript:
         return arguments
 
 
-def read_answer(reply: list[Any], time: ServerTime) -> dict[int, Found | Refused] | StoreUnavailable:
+def read_answer(
+    reply: list[Any], time: ServerTime, batch: CommitBatch
+) -> dict[int, Found | Refused] | StoreUnavailable:
     """By index, what was not written; or that nothing was, because it came too late."""
-    now, *rest = reply
+    now, problem, *rest = reply
     time.hear(now)
-    if rest == [b"late"]:
+    if problem == b"late":
         return StoreUnavailable("late", "the commit came to the server when it was given up already")
+    if problem:
+        batch.unpublished = unavailable(hiredis.ReplyError(problem.decode(errors="replace")))
     triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
     return {index - 1: _REFUSED.get(found) or Found(found, id_ or None) for index, found, id_ in triples}
 

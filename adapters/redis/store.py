@@ -46,7 +46,9 @@ class RedisStore:
             return dict.fromkeys(range(len(batch.types)), Refused.NOT_PERMITTED)
         answer: dict[int, Found | Refused | StoreUnavailable] = {}
         for half in halves(range(len(batch.types))):
-            told = await self.commit(part_of(batch, half))
+            part = part_of(batch, half)
+            told = await self.commit(part)
+            batch.unpublished = batch.unpublished or part.unpublished
             answer |= {half[index]: found for index, found in told.items()}
         return answer
 
@@ -88,7 +90,7 @@ class RedisStore:
         while True:
             until = self._time.after(self._commands.timeout)
             arguments = self._script.arguments(batch, self._stream_keys, settled, until=until)
-            answer = read_answer(await self._call(arguments), self._time)
+            answer = read_answer(await self._call(arguments), self._time, batch)
             if not isinstance(answer, StoreUnavailable):
                 return {**answer}
             # By a clock that was set forward, or by another server's, what is late is not late the next time.
