@@ -9,7 +9,7 @@ from datetime import datetime
 
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import ABSENT, CommitBatch, Found, Refused
-from application.conflicts import Conflicts
+from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
 from application.pending_updates import Pending
@@ -66,7 +66,7 @@ class Committer:
         self._read_back = read_back
 
     async def commit(self, batch: Pending) -> bool:
-        """Settle the batch, message by message; what is left in it is to be tried again.
+        """Settle the batch, message by message; what is left in it is to be tried again, what it names there later.
 
         Returns whether the store was asked: it is not where all of the batch has expired.
         Raises StoreUnavailable: then what is left may or may not have been written.
@@ -84,13 +84,11 @@ class Committer:
         started = self._clock.monotonic()
         unchanged = 0
         written: Written = {}
-        unreached: list[StoreUnavailable] = []
         try:
             for _ in range(_MAX_ROUNDS):
                 answer = await self._commit(writes)
                 unchanged += sum(found is Refused.UNCHANGED for found in answer.values())
                 self._settle_written(batch, writes, answer, written)
-                unreached += [found for found in answer.values() if isinstance(found, StoreUnavailable)]
                 writes = self._settle_refused(batch, writes, answer, now)
                 if not writes.types:
                     break
@@ -98,15 +96,13 @@ class Committer:
             if written or unchanged:
                 seconds = self._clock.monotonic() - started
                 self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
-        if unreached:
-            raise unreached[0]
         return written
 
     async def _commit(self, writes: CommitBatch) -> Answer:
         try:
             return await self._store.commit(writes)
-        except StoreUnavailable:
-            self._conflicts.unanswered(writes.types, writes.records)
+        except StoreUnavailable as error:
+            self._conflicts.failed(error, writes.types, writes.records)
             self._known.clear()
             raise
 
@@ -121,6 +117,7 @@ class Committer:
             if message.expires_at is not None and message.expires_at <= now:
                 del batch.messages[type_]
                 self._acknowledgements.add(batch.entries.pop(type_, ()))
+                self._conflicts.settled(type_)
                 self._tally.expired += 1
                 continue
             known = known_record(type_)
@@ -160,13 +157,18 @@ class Committer:
             if found is Refused.NOT_ASKED:
                 continue
             if isinstance(found, StoreUnavailable):
-                self._conflicts.unanswered((type_,), (record,))
+                self._conflicts.failed(found, (type_,), (record,))
                 self._known.forget(type_)
+                batch.unreached[type_] = found
                 continue
             if isinstance(found, Found):
                 unconditional = type_ in batch.unconditional
-                if self._conflicts.overwrites(message, found, now, unconditional=unconditional):
+                verdict = self._conflicts.decide(message, found, now, unconditional=unconditional)
+                if verdict is Verdict.OVERWRITES:
                     again.add(type_, found, record, message.expires_at, entries)
+                    continue
+                if verdict is Verdict.TIE:
+                    batch.ties.add(type_)
                     continue
                 self._tally.stale += 1
                 self._observer.notice(MessageStale(type_))

@@ -1,11 +1,12 @@
 """The store held something else than was expected: whose is it, and is it to be overwritten?"""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import Enum
 
 from application.commit_batch import Found
 from application.known_records import KnownRecords
+from application.ports import StoreUnavailable
 from application.tally import Tally
 from domain.entry_ids import follows
 from domain.ordering import Ordering
@@ -14,6 +15,16 @@ from domain.update_message import UpdateMessage
 
 # A store that is down for an hour must not cost memory by the number of tries.
 _LATE_COMMITS = 16
+# Kinds of failure after which a commit may have been executed all the same; an error reply says that it was not.
+_DOUBTFUL = frozenset({"timeout", "connection"})
+
+
+class Verdict(Enum):
+    """What becomes of a message that met something else."""
+
+    OVERWRITES = "it goes over what was found"
+    STALE = "what was found is newer"
+    TIE = "another writer has put there what may have come after it, or before: that is yet to be seen"
 
 
 class Conflicts:
@@ -32,33 +43,36 @@ class Conflicts:
         self._known = known
         self._tally = tally
         # Hashes of records whose commit was not answered: it may still be executed, and is not another writer's.
-        self._unanswered: dict[str, deque[int]] = {}
+        self._unanswered: dict[str, tuple[int, ...]] = {}
 
-    def unanswered(self, types: Iterable[str], records: Iterable[StoredRecord]) -> None:
-        """A commit of these was sent, and nobody knows what became of it."""
+    def failed(self, error: StoreUnavailable, types: Iterable[str], records: Iterable[StoredRecord]) -> None:
+        """A commit of these was sent, and this is all that came of it."""
+        if error.kind not in _DOUBTFUL:
+            return
         for type_, record in zip(types, records, strict=True):
-            hashes = self._unanswered.setdefault(type_, deque(maxlen=_LATE_COMMITS))
+            hashes = self._unanswered.get(type_, ())
             if (text := hash(record.text)) not in hashes:
-                hashes.append(text)
+                self._unanswered[type_] = (*hashes, text)[-_LATE_COMMITS:]
 
     def settled(self, type_: str) -> None:
         """The fate of this type's message is known."""
         if self._unanswered:
             self._unanswered.pop(type_, None)
 
-    def overwrites(self, message: UpdateMessage, found: Found, now: datetime, *, unconditional: bool) -> bool:
-        """Whether the message goes over what was found, which is known from now on."""
+    def decide(self, message: UpdateMessage, found: Found, now: datetime, *, unconditional: bool) -> Verdict:
+        """Of the message and what was found, which is known from now on."""
         known = self._known.get(message.type)
         stored = self._read_record(found.text, found.entry)
         if known is not None and found.text != known.text:
             self._tally.conflicts += 1
         if stored is None:
             self._known.forget(message.type)
-            return True
+            return Verdict.OVERWRITES
         self._known.remember(message.type, stored)
         if unconditional and follows(message.entry, stored.entry):
-            return True
-        # Over what we knew somebody else has written: then, and only then, a tie is not ours to win.
+            return Verdict.OVERWRITES
+        if not self._ordering.supersedes(message, stored, now):
+            return Verdict.STALE
+        # Over what we knew somebody else has written: then, and only then, a tie is not ours to win at once.
         ours = known is None or hash(found.text) in self._unanswered.get(message.type, ())
-        decide = self._ordering.supersedes if ours else self._ordering.outranks
-        return decide(message, stored, now)
+        return Verdict.OVERWRITES if ours or self._ordering.outranks(message, stored, now) else Verdict.TIE

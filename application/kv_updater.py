@@ -24,6 +24,8 @@ _SLICE = 32
 _LONGEST_SLICE = 0.0005
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
+# Seconds in which the message that another writer has put over ours should come here too.
+_TIE_PATIENCE = 1.0
 # With more keys pending than this, every commit is full and the next ones may as well begin.
 _FEW_BATCHES = 4
 
@@ -60,6 +62,9 @@ class KVUpdater:
         self.tally = tally
         self._max_batch = max_batch
         self._in_flight: list[Pending] = []
+        # Types that a part of the store did not take.
+        self._unreached: set[str] = set()
+        self._off = asyncio.Event()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -87,6 +92,7 @@ class KVUpdater:
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
+                tasks.create_task(self._take_up(), name="take up"),
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
@@ -136,11 +142,13 @@ class KVUpdater:
         in_flight = {type_ for batch in self._in_flight for type_ in batch.messages}
         batch = self._pending.take(self._max_batch, in_flight)
         self._in_flight.append(batch)
+        tried = list(batch.messages) if self._unreached else ()
         try:
             return await self._committer.commit(batch)
         finally:
-            self._in_flight.remove(batch)
+            self._in_flight = [other for other in self._in_flight if other is not batch]
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
+            self._put_off(batch, tried)
             self._changed.set()
 
     async def _commit_until_ended(self, at_least: int) -> None:
@@ -151,15 +159,35 @@ class KVUpdater:
             except StoreUnavailable as error:
                 await pause(self._clock, self._store_health.failed(error), self._ended)
             else:
-                if answered:
+                if answered and not self._unreached:
                     self._store_health.worked()
-                else:
+                elif not answered:
                     self._store_health.given_up()
+
+    def _put_off(self, batch: Pending, tried: Sequence[str]) -> None:
+        """What one part of the store does not take holds up nothing else; a tie waits for what may be on its way."""
+        self._unreached.difference_update(tried)
+        self._unreached.update(batch.unreached)
+        if batch.ties or batch.unreached:
+            seconds = _TIE_PATIENCE
+            if batch.unreached:
+                seconds = self._store_health.failed(next(iter(batch.unreached.values())))
+            self._pending.put_off(batch, self._clock.monotonic() + seconds)
+            self._off.set()
+
+    async def _take_up(self) -> None:
+        while True:
+            await self._off.wait()
+            while (seconds := self._pending.take_up(self._clock.monotonic())) is not None:
+                self._changed.set()
+                await self._clock.sleep(seconds)
+            self._changed.set()
+            self._off.clear()
 
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""
-        while len(self._pending) < max(at_least, 1 + sum(map(len, self._in_flight))):
-            if self._ended.is_set() and not self._in_flight:
+        while self._pending.ready < max(at_least, 1 + sum(map(len, self._in_flight))):
+            if self._ended.is_set() and not self._in_flight and not len(self._pending):
                 return False
             self._changed.clear()
             await self._changed.wait()

@@ -1,11 +1,13 @@
 """The conflating buffer: of several pending messages of one type only the newest is kept."""
 
+import heapq
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from application.commit_batch import Entry
+from application.ports import StoreUnavailable
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage
@@ -18,12 +20,17 @@ _TOO_MANY_BYTES = Rejection(Reason.TOO_MANY_BYTES, "no room for so long a pendin
 class Pending:
     """Messages by type. Those named in `unconditional` have replaced one that would have overwritten any
     record, so they overwrite any record too: conflating must not change the outcome. `entries` are acknowledged when
-    their type is settled: those of the messages conflated away too. `size`: bytes of the payloads when it was taken."""
+    their type is settled: those of the messages conflated away too. `size`: bytes of the payloads when it was taken.
+
+    What is left of a batch may be put off: `ties` until something newer comes, or for a while; `unreached`, with what
+    the store said of them, for a while in any case."""
 
     messages: dict[str, UpdateMessage] = field(default_factory=dict)
     unconditional: set[str] = field(default_factory=set)
     entries: dict[str, list[Entry]] = field(default_factory=dict)
     size: int = 0
+    ties: set[str] = field(default_factory=set)
+    unreached: dict[str, StoreUnavailable] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -43,22 +50,33 @@ class PendingUpdates:
         self._pending = Pending()
         self._in_flight: list[Pending] = []
         self._taken = 0
+        # What was put off, and until when, soonest first. All else of it is with what is not.
+        self._off: dict[str, UpdateMessage] = {}
+        self._until: list[tuple[float, str]] = []
+        self._ties: set[str] = set()
 
     def __len__(self) -> int:
+        return len(self._pending) + len(self._off)
+
+    @property
+    def ready(self) -> int:
+        """Types that may be taken now."""
         return len(self._pending)
 
     @property
     def crowded(self) -> bool:
         """Whether more than half of the room, for types or for bytes, is taken."""
-        return 2 * len(self._pending) > self._max_keys or 2 * self._room < self._max_bytes
+        return 2 * len(self) > self._max_keys or 2 * self._room < self._max_bytes
 
     def offer(self, message: UpdateMessage, now: datetime) -> Rejection | None:
         """Keep the message, or the pending one if that is newer; or why there is no room for it."""
         messages = self._pending.messages
         type_ = message.type
         held = messages.get(type_)
+        if held is None and type_ in self._off:
+            messages, held = self._off, self._off[type_]
         if held is None:
-            if len(messages) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
+            if len(self) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
                 return _TOO_MANY_KEYS
             grows_by = len(message.payload)
         elif self._supersedes(message, held, now):
@@ -68,6 +86,10 @@ class PendingUpdates:
         if grows_by > self._room:
             return _TOO_MANY_BYTES
         self._room -= grows_by
+        if type_ in self._ties:
+            # What was only put off for news like this.
+            self._take_up(type_)
+            messages = self._pending.messages
         messages[type_] = message
         if held is not None and _steps_back(message.instant, held.instant):
             self._pending.unconditional.add(type_)
@@ -80,7 +102,7 @@ class PendingUpdates:
     def take(self, max_keys: int, but: Collection[str] = ()) -> Pending:
         """The types that wait longest, at most so many and none of `but`; they are no longer held here."""
         pending = self._pending
-        if not but and len(pending) <= max_keys:
+        if not but and not self._off and len(pending) <= max_keys:
             self._pending = Pending()
             self._taken = 0
             pending.size = self._max_bytes - self._room - self._in_flight_bytes
@@ -103,6 +125,23 @@ class PendingUpdates:
             self._taken = 0
         self._in_flight.append(batch)
         return batch
+
+    def put_off(self, batch: Pending, until: float) -> None:
+        """Its ties and what was unreached, which have been restored, are not taken before then."""
+        for type_ in (*batch.ties, *batch.unreached):
+            message = self._pending.messages.get(type_)
+            # A tie whose type has had news meanwhile has waited for just that.
+            if message is not None and (type_ in batch.unreached or message is batch.messages.get(type_)):
+                self._off[type_] = self._pending.messages.pop(type_)
+                heapq.heappush(self._until, (until, type_))
+                if type_ in batch.ties:
+                    self._ties.add(type_)
+
+    def take_up(self, now: float) -> float | None:
+        """What was put off until now may be taken; seconds until there is more of it, or None: there is none."""
+        while self._until and (self._until[0][0] <= now or self._until[0][1] not in self._off):
+            self._take_up(heapq.heappop(self._until)[1])
+        return self._until[0][0] - now if self._until else None
 
     def restore(self, batch: Pending, now: datetime) -> int:
         """Put back what could not be committed, under what has arrived since; how many were conflated."""
@@ -129,6 +168,12 @@ class PendingUpdates:
         self._in_flight_bytes -= batch.size
         self._room += batch.size - grown
         return conflated
+
+    def _take_up(self, type_: str) -> None:
+        self._ties.discard(type_)
+        message = self._off.pop(type_, None)
+        if message is not None:
+            self._pending.messages[type_] = message
 
 
 def _steps_back(later: datetime | None, earlier: datetime | None) -> bool:

@@ -303,19 +303,19 @@ class World:
             "tally": self.tally,
         }
         deciding: Any = {"ordering": self.ordering, "known": self.known, "tally": self.tally}
-        conflicts = Conflicts(read_record=self._read_record, **deciding)
+        self.conflicts = Conflicts(read_record=self._read_record, **deciding)
         read_back = ReadBack(read_record=self._read_record, **shared) if self.validates else None
         self.committer = Committer(
             **shared,
-            conflicts=conflicts,
+            conflicts=self.conflicts,
             read_back=read_back,
             refusals=refusals,
             acknowledgements=self.acknowledgements,
         )
-        pending = PendingUpdates(self.ordering, self.max_keys, self.max_bytes)
+        self.pending_updates = PendingUpdates(self.ordering, self.max_keys, self.max_bytes)
         self.intake = Intake(
             validator=Validator(self.rules, self.instants),
-            pending_updates=pending,
+            pending_updates=self.pending_updates,
             refusals=refusals,
             acknowledgements=self.acknowledgements,
             clock=self.clock,
@@ -324,7 +324,7 @@ class World:
         self.updater = KVUpdater(
             subscription=self.subscription,
             intake=self.intake,
-            pending_updates=pending,
+            pending_updates=self.pending_updates,
             committer=self.committer,
             acknowledgements=self.acknowledgements,
             dead_letter_queue=self.queue,
@@ -346,6 +346,11 @@ class World:
             await self.updater.persist_data()
         finally:
             self.assert_balanced()
+
+    def take_up(self) -> None:
+        """So much time passes that whatever was put off may be tried again."""
+        self.clock.pass_time(5)
+        assert self.pending_updates.take_up(self.clock.monotonic()) is None
 
     async def letters(self) -> list[DeadLetter]:
         """The dead letters that are written."""

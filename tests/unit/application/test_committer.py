@@ -6,13 +6,20 @@ from itertools import count
 
 import pytest
 
-from application.commit_batch import CommitBatch, Refused
-from application.events import MessageStale, MessageUnstorable, RecordsPersisted, RecordsValidated, ValidationFailed
-from application.ports import StoreUnavailable
+from application.commit_batch import CommitBatch, Found, Refused
+from application.events import (
+    MessageStale,
+    MessageUnstorable,
+    NoticesRefused,
+    RecordsPersisted,
+    RecordsValidated,
+    ValidationFailed,
+)
+from application.ports import StoreRefused, StoreUnavailable
 from domain.errors import Reason
 from domain.ordering import Arrival
 from domain.validation import ValidationRules
-from tests.world import HeldStore, SimulatedClock, World, message, record, types_of, until
+from tests.world import HeldStore, SimulatedClock, UnreliableStore, World, message, record, types_of, until
 
 EXPIRING = ValidationRules(expire_at_valid=True)
 HALF_A_MEGABYTE = f'["{"x" * (512 * 1024)}"]'
@@ -221,15 +228,45 @@ class TestTies:
 
         assert world.store.values == {"a": record(at(1), "[2]")}
 
-    async def test_what_another_writer_put_over_our_record_stays(self) -> None:
+    async def test_what_another_writer_put_over_our_record_stays_until_its_message_is_here(self) -> None:
         world = World()
         await world.persist(message("a", at(1), "[1]"))
         world.store.values["a"] = record(at(1), "[3]")
 
         await world.persist(message("a", at(1), "[2]"))
+        await world.persist()
+        assert world.store.values == {"a": record(at(1), "[3]")}
+        assert (world.tally.stale, world.tally.conflicts, world.updater.pending) == (0, 1, 1)
+
+        await world.persist(message("a", at(1), "[3]"))
+        assert world.store.values == {"a": record(at(1), "[3]")}
+        assert (world.tally.conflated, world.tally.committed, world.updater.pending) == (1, 2, 0)
+
+    async def test_what_another_writer_put_there_is_overwritten_where_its_message_does_not_come(self) -> None:
+        world = World()
+        await world.persist(message("a", at(1), "[1]"))
+        world.store.values["a"] = record(at(1), "[2]")
+        await world.persist(message("a", at(1), "[2]"), message("a", at(1), "[3]"))
+        assert world.store.values == {"a": record(at(1), "[2]")}
+
+        world.take_up()
+        await world.persist()
 
         assert world.store.values == {"a": record(at(1), "[3]")}
-        assert (world.tally.stale, world.tally.conflicts) == (1, 1)
+        assert (world.tally.stale, world.updater.pending) == (0, 0)
+
+    async def test_what_was_put_off_is_stale_where_something_newer_was_written_meanwhile(self) -> None:
+        world = World()
+        await world.persist(message("a", at(1), "[1]"))
+        world.store.values["a"] = record(at(1), "[2]")
+        await world.persist(message("a", at(1), "[3]"))
+        world.store.values["a"] = record(at(2), "[4]")
+
+        world.take_up()
+        await world.persist()
+
+        assert world.store.values == {"a": record(at(2), "[4]")}
+        assert world.tally.stale == 1
 
     async def test_what_another_writer_put_is_known_from_then_on(self) -> None:
         world = World()
@@ -256,7 +293,7 @@ class TestTies:
         await world.persist(message("a", at(1), "[2]"))
 
         assert world.store.values == {"a": record(at(1), "[3]")}
-        assert world.tally.stale == 1
+        assert world.updater.pending == 1
 
 
 async def test_a_newer_message_overwrites_what_another_writer_put_over_our_record() -> None:
@@ -629,3 +666,42 @@ async def test_a_key_that_is_not_ours_is_unstorable_and_stops_nobody() -> None:
     assert world.tally.unstorable == {Reason.NOT_PERMITTED: 1}
     assert world.store.values == {"a": record(at(1))}
     world.assert_balanced()
+
+
+async def test_a_notice_that_could_not_be_published_is_told_and_its_record_is_committed() -> None:
+    class Mute(UnreliableStore):
+        async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+            batch.unpublished = StoreRefused("noperm", "NOPERM no channel")
+            return await super().commit(batch)
+
+    clock = SimulatedClock()
+    world = World(clock=clock, store=Mute(clock))
+
+    await world.persist(message("a", at(1)), message("b", at(1)))
+
+    assert world.tally.committed == 2
+    assert world.observer.of(NoticesRefused) == [NoticesRefused("NOPERM no channel", 2)]
+
+
+async def test_what_has_expired_while_the_store_was_away_is_forgotten_altogether() -> None:
+    world = World(rules=EXPIRING)
+    world.store.faults = ["unanswered"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(1), valid="2026-11-22T20:00:01Z"))
+    world.clock.pass_time(2)
+
+    await world.persist()
+
+    assert world.tally.expired == 1
+    assert world.conflicts._unanswered == {}
+
+
+async def test_a_commit_that_was_refused_was_surely_not_executed() -> None:
+    """So what is found is another writer's, even where it is the same text."""
+    world = World()
+    await world.persist(message("a", at(1), "[1]"))
+    world.store.faults = ["refused"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(1), "[2]"))
+
+    assert world.conflicts._unanswered == {}

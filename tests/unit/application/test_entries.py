@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from application.commit_batch import CommitBatch, Entry, Found, Refused
-from application.events import MessageUnstorable
+from application.events import MessageUnstorable, StoreFailed
 from application.ports import Delivery, StoreUnavailable
 from domain.errors import Reason
 from domain.ordering import Newest
@@ -24,7 +24,7 @@ from tests.world import (
     until,
 )
 
-EARLY, LATE = "2023-10-01T12:00:00Z", "2023-10-01T12:00:05Z"
+EARLY, LATE, LATER = (f"2023-10-01T12:00:0{second}Z" for second in (0, 5, 6))
 STREAM = b"update"
 
 
@@ -242,15 +242,20 @@ async def test_where_a_part_of_the_store_is_away_the_rest_is_settled() -> None:
     # The one that is here takes a second round, for it was met for the first time.
     world.intake.receive([delivered(1, message("away", LATE)), delivered(2, message("here", LATE))])
 
-    with pytest.raises(StoreUnavailable, match="no node"):
-        await world.updater.persist_data()
+    await world.updater.persist_data()
 
     assert store.values == {"here": record(LATE)}
     assert world.updater.pending == 1
+    assert world.observer.of(StoreFailed)[0].kind == "clusterdown"
     world.assert_balanced()
+    # What is still away holds up nothing, and is not asked for.
+    world.intake.receive([delivered(3, message("here", LATER))])
+    await world.updater.persist_data()
+    assert store.values == {"here": record(LATER)}
     store.away = frozenset()
-    assert await settle(world) == [entry(2), entry(1)]
-    assert store.values == {"here": record(LATE), "away": record(LATE)}
+    world.take_up()
+    assert await settle(world) == [entry(2), entry(3), entry(1)]
+    assert store.values == {"here": record(LATER), "away": record(LATE)}
 
 
 async def test_the_run_ends_when_all_is_acknowledged() -> None:

@@ -1,11 +1,12 @@
 """The use case from the channel to the records: receiving, persisting, and how a run goes on and ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
+from application.commit_batch import CommitBatch, Found, Refused
 from application.events import (
     MessageRejected,
     MessageUnstorable,
@@ -22,6 +23,8 @@ from tests.world import (
     HeldStore,
     ScriptedSubscriber,
     SimulatedClock,
+    TurnedClock,
+    UnreliableStore,
     World,
     deliveries,
     message,
@@ -451,3 +454,72 @@ async def test_at_the_end_a_store_that_has_healed_is_tried_at_once() -> None:
     await running
     assert world.store.values == {"a": record(None, "[1]")}
     world.assert_balanced()
+
+
+class PartlyAway(UnreliableStore):
+    """A store of which a part, that of the types in `away`, cannot be reached."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.away: set[str] = set()
+        self.asked: list[set[str]] = []
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+        self.asked.append(set(batch.types))
+        answer = dict(await super().commit(batch))
+        for index, type_ in enumerate(batch.types):
+            if type_ in self.away:
+                self.values.pop(type_, None)
+                answer[index] = StoreUnavailable("connection", "the node is away")
+        return answer
+
+
+class TestWhatIsPutOff:
+    async def test_a_part_that_is_away_holds_up_nothing_else_and_all_is_well_only_when_it_is_back(self) -> None:
+        clock = TurnedClock()
+        store = PartlyAway(clock)
+        store.away = {"away"}
+        world = World(clock=clock, store=store)
+        async with running(world):
+            await world.channels.publish("update", message("away", at(1)))
+            await until(lambda: world.observer.of(StoreFailed))
+            for second in range(2, 5):
+                await world.channels.publish("update", message("here", at(second)))
+                await until(lambda second=second: store.values.get("here") == record(at(second)))
+            assert store.asked == [{"away"}] + [{"here"}] * 3
+            assert not world.observer.of(StoreRecovered)
+
+            await world.channels.publish("update", message("away", at(2)))
+            store.away = set()
+            clock.pass_time(5)
+            await until(lambda: world.observer.of(StoreRecovered))
+
+        assert store.values == {"here": record(at(4)), "away": record(at(2))}
+        assert (world.tally.conflated, world.tally.committed) == (1, 4)
+
+    async def test_a_tie_that_waits_for_the_other_writers_message_ends_with_it(self) -> None:
+        clock = TurnedClock()
+        world = World(clock=clock)
+        async with running(world):
+            await world.channels.publish("update", message("a", at(1), "[1]"))
+            await until(lambda: world.tally.committed == 1)
+            world.store.values["a"] = record(at(1), "[3]")
+            await world.channels.publish("update", message("a", at(1), "[2]"))
+            await until(lambda: world.tally.conflicts)
+
+            await world.channels.publish("update", message("a", at(1), "[3]"))
+            await until(lambda: world.tally.committed == 2)
+
+        assert world.store.values == {"a": record(at(1), "[3]")}
+
+    async def test_at_the_end_what_was_put_off_is_committed_first(self) -> None:
+        world = World()
+        async with running(world):
+            await world.channels.publish("update", message("a", at(1), "[1]"))
+            await until(lambda: world.tally.committed == 1)
+            world.store.values["a"] = record(at(1), "[2]")
+            await world.channels.publish("update", message("a", at(1), "[3]"))
+            await until(lambda: world.tally.conflicts)
+
+        assert world.store.values == {"a": record(at(1), "[3]")}
+        assert world.tally.committed == 2

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from application.pending_updates import Pending, PendingUpdates
+from application.ports import StoreUnavailable
 from domain.errors import Reason, Rejection
 from domain.ordering import Newest
 from domain.update_message import UpdateMessage
@@ -277,3 +278,71 @@ def test_what_comes_back_takes_its_room_again_once() -> None:
     room = 20 - 5 - 2 - 3
     assert pending.offer(update("d", 1, b"1" * (room + 1)), NOW) == TOO_MANY_BYTES
     assert pending.offer(update("d", 1, b"1" * room), NOW) is None
+
+
+def put_off(pending: PendingUpdates, until: float, *, ties: bool = False) -> None:
+    """All that is pending comes back from the store, not settled."""
+    batch = pending.take(1000)
+    types = set(batch.messages)
+    if ties:
+        batch.ties = types
+    else:
+        batch.unreached = dict.fromkeys(types, StoreUnavailable("connection", "away"))
+    assert pending.restore(batch, NOW) == 0
+    pending.put_off(batch, until)
+
+
+def test_what_was_put_off_is_not_taken_before_its_time() -> None:
+    old, new = update("a", 1), update("b", 1)
+    pending = buffer(old)
+    put_off(pending, 10.0)
+    pending.offer(new, NOW)
+
+    assert (len(pending), pending.ready) == (2, 1)
+    assert taken(pending) == [new]
+    assert pending.take_up(4.0) == 6.0
+    assert taken(pending) == []
+    assert pending.take_up(10.0) is None
+    assert taken(pending) == [old]
+
+
+def test_what_was_unreached_waits_with_what_is_newer() -> None:
+    newer = update("a", 2)
+    pending = buffer(update("a", 1))
+    put_off(pending, 10.0)
+    pending.offer(newer, NOW)
+    pending.offer(update("a", 1), NOW)
+
+    assert (len(pending), pending.ready) == (1, 0)
+    pending.take_up(10.0)
+    assert taken(pending) == [newer]
+
+
+def test_a_tie_waits_no_longer_than_until_there_is_something_newer() -> None:
+    newer = update("a", 2)
+    pending = buffer(update("a", 1))
+    put_off(pending, 10.0, ties=True)
+    pending.offer(newer, NOW)
+
+    assert taken(pending) == [newer]
+    assert pending.take_up(10.0) is None
+
+
+def test_a_tie_that_was_overtaken_on_its_way_is_not_put_off() -> None:
+    newer = update("a", 2)
+    pending = buffer(update("a", 1))
+    batch = pending.take(1000)
+    batch.ties = {"a"}
+    pending.offer(newer, NOW)
+    assert pending.restore(batch, NOW) == 1
+    pending.put_off(batch, 10.0)
+
+    assert taken(pending) == [newer]
+
+
+def test_what_was_put_off_takes_room() -> None:
+    pending = buffer(update("a", 1), max_keys=1)
+    put_off(pending, 10.0)
+
+    assert pending.crowded
+    assert pending.offer(update("b", 1), NOW) == TOO_MANY_KEYS
