@@ -12,7 +12,7 @@ from application.commit_batch import ABSENT, CommitBatch, Found, Refused
 from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
-from application.pending_updates import Pending
+from application.pending import Pending
 from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable
 from application.read_back import ReadBack, Written
 from application.refusals import Refusals

@@ -12,7 +12,8 @@ from application.acknowledgements import Acknowledgements
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.intake import Intake
-from application.pending_updates import Pending, PendingUpdates
+from application.pending import Pending
+from application.pending_updates import PendingUpdates
 from application.ports import Clock, Delivery, StoreUnavailable
 from application.store_health import StoreHealth
 from application.subscription import Subscription

@@ -2,38 +2,17 @@
 
 import heapq
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from application.commit_batch import Entry
-from application.ports import StoreUnavailable
+from application.pending import Pending
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage
 
 _TOO_MANY_KEYS = Rejection(Reason.TOO_MANY_KEYS, "no room for one more pending type")
 _TOO_MANY_BYTES = Rejection(Reason.TOO_MANY_BYTES, "no room for so long a pending message")
-
-
-@dataclass(slots=True)
-class Pending:
-    """Messages by type. Those named in `unconditional` have replaced one that would have overwritten any
-    record, so they overwrite any record too: conflating must not change the outcome. `entries` are acknowledged when
-    their type is settled: those of the messages conflated away too. `size`: bytes of the payloads when it was taken.
-
-    What is left of a batch may be put off: `ties` until something newer comes, or for a while; `unreached`, with what
-    the store said of them, for a while in any case."""
-
-    messages: dict[str, UpdateMessage] = field(default_factory=dict)
-    unconditional: set[str] = field(default_factory=set)
-    entries: dict[str, list[Entry]] = field(default_factory=dict)
-    size: int = 0
-    ties: set[str] = field(default_factory=set)
-    unreached: dict[str, StoreUnavailable] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.messages)
 
 
 class PendingUpdates:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from application.pending_updates import Pending, PendingUpdates
+from application.pending import Pending
+from application.pending_updates import PendingUpdates
 from application.ports import StoreUnavailable
 from domain.errors import Reason, Rejection
 from domain.ordering import Newest
