@@ -62,7 +62,6 @@ class KVUpdater:
         self._clock = clock
         self.tally = tally
         self._max_batch = max_batch
-        self._in_flight: list[Pending] = []
         # Types that a part of the store did not take.
         self._unreached: set[str] = set()
         self._off = asyncio.Event()
@@ -72,7 +71,7 @@ class KVUpdater:
     @property
     def pending(self) -> int:
         """Messages accepted and not yet settled."""
-        return len(self._pending) + sum(map(len, self._in_flight))
+        return len(self._pending) + self._pending.in_flight
 
     async def run(self) -> None:
         """Until `stop` was called and everything read before is settled.
@@ -139,15 +138,11 @@ class KVUpdater:
 
         Raises StoreUnavailable; what was not settled is pending again.
         """
-        # Of two commits of one key in flight the second would take the first for another writer's.
-        in_flight = {type_ for batch in self._in_flight for type_ in batch.messages}
-        batch = self._pending.take(self._max_batch, in_flight)
-        self._in_flight.append(batch)
+        batch = self._pending.take(self._max_batch)
         tried = list(batch.messages) if self._unreached else ()
         try:
             return await self._committer.commit(batch)
         finally:
-            self._in_flight = [other for other in self._in_flight if other is not batch]
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
             self._put_off(batch, tried)
             self._changed.set()
@@ -187,8 +182,8 @@ class KVUpdater:
 
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""
-        while self._pending.ready < max(at_least, 1 + sum(map(len, self._in_flight))):
-            if self._ended.is_set() and not self._in_flight and not len(self._pending):
+        while self._pending.ready < max(at_least, 1 + self._pending.in_flight):
+            if self._ended.is_set() and not self._pending.in_flight and not len(self._pending):
                 return False
             self._changed.clear()
             await self._changed.wait()

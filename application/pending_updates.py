@@ -1,7 +1,6 @@
 """The conflating buffer: of several pending messages of one type only the newest is kept."""
 
 import heapq
-from collections.abc import Collection
 from datetime import datetime
 from itertools import islice
 
@@ -36,6 +35,11 @@ class PendingUpdates:
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._off)
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that were taken, and are neither settled nor back."""
+        return sum(map(len, self._in_flight))
 
     @property
     def ready(self) -> int:
@@ -78,9 +82,11 @@ class PendingUpdates:
         """Keep the entry of a message that was offered and kept, until the type is settled."""
         self._pending.entries.setdefault(type_, []).append(entry)
 
-    def take(self, max_keys: int, but: Collection[str] = ()) -> Pending:
-        """The types that wait longest, at most so many and none of `but`; they are no longer held here."""
+    def take(self, max_keys: int) -> Pending:
+        """The types that wait longest, at most so many, and none that is in flight already: of two commits of one key
+        the second would take the first for another writer's."""
         pending = self._pending
+        but = {type_ for batch in self._in_flight for type_ in batch.messages}
         if not but and not self._off and len(pending) <= max_keys:
             self._pending = Pending()
             self._taken = 0

@@ -92,11 +92,23 @@ def test_types_that_are_taken_queue_anew_when_they_come_again() -> None:
     pending = buffer(*(update(type_, 1) for type_ in "abcd"))
     order = ""
     for _ in range(10):
-        (type_,) = pending.take(1).messages
-        order += type_
+        batch = pending.take(1)
+        order += batch.messages.popitem()[0]  # settled
+        pending.restore(batch, NOW)
         pending.offer(update(type_, 2), NOW)
 
     assert order == "abcdabcdab"
+
+
+def test_a_type_that_is_in_flight_is_not_taken_once_more() -> None:
+    pending = buffer(update("a", 1))
+    batch = pending.take(1)
+    pending.offer(update("a", 2), NOW)
+
+    assert taken(pending) == []
+    assert (len(pending), pending.in_flight) == (1, 1)
+    pending.restore(batch, NOW)
+    assert taken(pending) == [update("a", 2)]
 
 
 def test_what_overwrites_anything_is_known_batch_by_batch() -> None:
