@@ -93,7 +93,8 @@ def test_types_that_are_taken_queue_anew_when_they_come_again() -> None:
     order = ""
     for _ in range(10):
         batch = pending.take(1)
-        order += batch.messages.popitem()[0]  # settled
+        type_, _ = batch.messages.popitem()  # settled
+        order += type_
         pending.restore(batch, NOW)
         pending.offer(update(type_, 2), NOW)
 
