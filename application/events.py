@@ -8,17 +8,29 @@ from domain.errors import Rejection
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """Every channel is confirmed. `gap`: seconds in which messages may have been missed; None: none can have been."""
+    """Every channel is confirmed. `gap`: seconds in which messages may have been missed; None: none can have been.
+
+    `at_least`: it may have begun earlier, and nobody can say when.
+    """
 
     gap: float | None
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndedInGap:
+    """The subscription came to no end in order: messages may have been missed in the last `gap` seconds."""
+
+    gap: float
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionBroken:
-    """The subscription is lost, or could not be had; the next try is in `retry_in` seconds."""
+    """The subscription is lost, or could not be had; `retry_in`: seconds to the next try, None at the end."""
 
     detail: str
-    retry_in: float
+    retry_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +171,7 @@ class ReadinessChanged:
 
 Event = (
     Subscribed
+    | EndedInGap
     | SubscriptionBroken
     | ReadinessChanged
     | ProbeRefused

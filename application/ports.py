@@ -16,6 +16,10 @@ class SubscriptionLost(ConnectionError):
     """The subscription broke: what was published since may be missed. Subscribing again may help."""
 
 
+class MasterReplaced(SubscriptionLost):
+    """Another server has taken its place: publishers may have been there long before this was noticed."""
+
+
 class SubscriptionRefused(PermissionError):
     """The server will not let us subscribe (login, ACL): trying again without a change will not help."""
 
@@ -46,6 +50,23 @@ class MessageSubscriber(Protocol):
     @property
     def backlog_bytes(self) -> int:
         """What is known to wait until `receive` returns it: 0 means that the next call will probably wait."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether no channel is missing: where some cannot be had, the others may go on without them.
+
+        When those can be had again the subscription is lost once more.
+        """
+        ...
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since something last came over the connection, though it may not be received yet.
+
+        Of several connections, over the first that was lost. After a loss it goes on to grow until `subscribe` has
+        confirmed every channel. Where nothing is missed between two subscriptions it may be 0.
+        """
         ...
 
     async def subscribe(self) -> None:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.events import ProbeRefused, Subscribed, SubscriptionBroken
+from application.events import EndedInGap, ProbeRefused, Subscribed, SubscriptionBroken
+from application.gaps import Gaps
 from application.ports import (
     Clock,
     Delivery,
@@ -51,9 +52,10 @@ class Subscription:
         self._confirmed = False
         self._confirmed_at = 0.0
         self._change = asyncio.Event()
-        # Nothing that was published before this moment is missing.
-        self._complete_until: float | None = None
+        self._gaps = Gaps(clock=clock, tally=tally, probed=bool(probe_interval))
         self._proved = False
+        self.ended = False
+        """Whether there is nothing more to receive."""
 
     @property
     def confirmed(self) -> bool:
@@ -73,6 +75,7 @@ class Subscription:
         while True:
             if not self._confirmed:
                 if self._stopping.is_set():
+                    self._end()
                     return ()
                 await unless(self._stopping, self._subscribe())
                 continue
@@ -81,11 +84,12 @@ class Subscription:
             except SubscriptionLost as lost:
                 if self._clock.monotonic() - self._confirmed_at > _HEALTHY_AFTER:
                     self._backoff.reset()
+                self._gaps.lost(self._subscriber.silent_for, lost)
                 self._set_confirmed(now=False)
                 await self._wait(lost)
             else:
-                if not self._probe_interval:
-                    self._complete_until = self._clock.monotonic()
+                if not deliveries:
+                    self._end()
                 return deliveries
 
     async def stop(self) -> None:
@@ -93,6 +97,11 @@ class Subscription:
         self._stopping.set()
         if self._confirmed:
             await self._subscriber.unsubscribe()
+
+    def give_up(self) -> None:
+        """The end is not waited for any longer: tell what may have been missed before it."""
+        if not self.ended:
+            self._end(in_order=False)
 
     async def keep_proving(self) -> None:
         """Probe the subscription at once and at every interval, for ever. Raises SubscriptionRefused.
@@ -123,7 +132,7 @@ class Subscription:
         else:
             self._proved = True
             # Not when it came: what is read after a stall, of us or of the network, was published long before.
-            self._complete_until = sent_at
+            self._gaps.complete(sent_at)
             self._tally.probe_seconds = seconds
             if not change.is_set():
                 self._readiness.holds(SUBSCRIPTION)
@@ -140,29 +149,40 @@ class Subscription:
             await self._wait(lost)
             return
         except SubscriptionRefused as refused:
-            if self._complete_until is None:
+            if not self._gaps.possible:
                 raise
             await self._wait(refused)
             return
         if self._stopping.is_set():
             # May be dropped on the way: then there is no end to wait for.
             await self._subscriber.unsubscribe()
-        now, complete_until = self._clock.monotonic(), self._complete_until
-        self._confirmed_at = self._complete_until = now
+        now = self._confirmed_at = self._clock.monotonic()
         self._set_confirmed(now=True)
-        if not self._probe_interval:
+        if not self._subscriber.complete:
+            self._readiness.fails(SUBSCRIPTION, "some channels cannot be had")
+        elif not self._probe_interval:
             self._readiness.holds(SUBSCRIPTION)
-        if complete_until is not None:
-            self._tally.reconnects += 1
-        if complete_until is None or self._subscriber.durable:
+        again = self._gaps.possible
+        self._tally.reconnects += again
+        if again and not self._subscriber.durable:
+            self._observer.notice(Subscribed(*self._gaps.close()))
+        else:
+            self._gaps.complete(now)
             self._observer.notice(Subscribed(gap=None))
-            return
-        self._tally.gaps += 1
-        self._tally.gap_seconds += now - complete_until
-        self._observer.notice(Subscribed(gap=now - complete_until))
+
+    def _end(self, *, in_order: bool = True) -> None:
+        self.ended = True
+        if self._confirmed:
+            if in_order and self._subscriber.complete:
+                return
+            self._gaps.lost(self._subscriber.silent_for)
+        if self._gaps.possible and not self._subscriber.durable:
+            self._observer.notice(EndedInGap(*self._gaps.close()))
 
     async def _wait(self, error: Exception) -> None:
         if self._stopping.is_set():
+            if not self._subscriber.durable:
+                self._observer.notice(SubscriptionBroken(str(error), None))
             return
         self._readiness.fails(SUBSCRIPTION, str(error))
         delay = self._backoff.next()

@@ -27,6 +27,11 @@ class Tally:
     reconnects: int = 0
     gaps: int = 0
     gap_seconds: float = 0.0
+    gaps_at_least: int = 0
+    """Those of the gaps that may have been longer than they are counted."""
+    entries_lost: int = 0
+    entry_losses_at_least: int = 0
+    """How often entries of a stream were lost and nobody could say how many: they are not counted."""
     probe_seconds: float | None = None
     """Round trip of the last probe."""
 

@@ -39,7 +39,7 @@ def _as_text(record: Any) -> str:
 
 def _plain(value: object) -> str:
     """A field's value: in quotes where it could be taken for more than one field."""
-    text = printable(str(value))
+    text = printable(str(value).lower() if isinstance(value, bool) else str(value))
     return json.dumps(text, ensure_ascii=False) if set(text) & set(' ="') else text
 
 

@@ -100,6 +100,7 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         await asyncio.wait((running,))
         container.observer().summarise()
     if not finished:
+        container.subscription().give_up()
         what = "all was committed" if updater.pending else "the end of the subscription was confirmed"
         _with_totals(container).error(f"KV-Updater stopped before {what}")
         return 1

@@ -175,6 +175,8 @@ class ScriptedSubscriber:
     """
 
     durable = False
+    complete = True
+    silent_for = 0.0
 
     def __init__(self, *receiving: Sequence[Delivery] | Exception) -> None:
         self.receiving = list(receiving)

@@ -33,6 +33,14 @@ class LinesSubscriber:
     def backlog_bytes(self) -> int:
         return 0
 
+    @property
+    def complete(self) -> bool:
+        return True
+
+    @property
+    def silent_for(self) -> float:
+        return 0.0
+
     async def subscribe(self) -> None:
         # A regular file or /dev/null is always ready, and an event loop refuses to watch one.
         descriptor = self._stream.fileno()

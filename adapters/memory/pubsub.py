@@ -36,13 +36,23 @@ class MemorySubscriber:
         self._waiting: list[Delivery] = []
         self._changed = asyncio.Event()
         self._lost: str | None = None
+        self._came_at = 0.0
 
     @property
     def backlog_bytes(self) -> int:
         return sum(len(payload) for payload, _, _ in self._waiting)
 
+    @property
+    def complete(self) -> bool:
+        return True
+
+    @property
+    def silent_for(self) -> float:
+        return asyncio.get_running_loop().time() - self._came_at
+
     async def subscribe(self) -> None:
         await self.close()
+        self._came_at = asyncio.get_running_loop().time()
         self._waiting, self._lost = [], None
         self._server.subscribers.append(self)
 
@@ -74,6 +84,8 @@ class MemorySubscriber:
     def take(self, channel: str, payload: bytes) -> int:
         """One message of the server; how often it matched."""
         matches = sum(fnmatchcase(channel, entry) for entry in self._entries)
+        if matches:
+            self._came_at = asyncio.get_running_loop().time()
         self._waiting += [(payload, os.fsencode(channel), None)] * matches
         self._changed.set()
         return matches

@@ -8,6 +8,7 @@ from application.events import (
     AcknowledgementFailed,
     BacklogFull,
     DeadLettersFailed,
+    EndedInGap,
     EntriesClaimed,
     EntriesLost,
     Event,
@@ -63,13 +64,17 @@ class LoguruObserver:
         if event.gap is None:
             self._write("INFO", "Subscribed")
         else:
-            self._write("WARNING", "Gap: messages may have been missed; subscribed again", seconds=round(event.gap, 3))
+            self._write_gap("subscribed again", event)
+
+    @_log.register
+    def _(self, event: EndedInGap) -> None:
+        self._write_gap("the subscription was not ended in order", event)
 
     @_log.register
     def _(self, event: SubscriptionBroken) -> None:
         line = "Not subscribed"
         if self._passes("ERROR", line):
-            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+            self._write("ERROR", line, detail=quote(event.detail), retry_in=_round(event.retry_in))
 
     @_log.register
     def _(self, event: ReadinessChanged) -> None:
@@ -175,12 +180,20 @@ class LoguruObserver:
         if self._passes("WARNING", line):
             self._write("WARNING", line, stream=quote(event.stream), count=event.count)
 
+    def _write_gap(self, what_then: str, event: Subscribed | EndedInGap) -> None:
+        bound = {"at_least": True} if event.at_least else {}
+        self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=_round(event.gap), **bound)
+
     def _passes(self, level: str, line: str) -> bool:
         self._levels[line] = level
         return self._gate.passes(line)
 
     def _write(self, level: str, line: str, **fields: Any) -> None:
         self._logger.bind(**fields).log(level, line)
+
+
+def _round(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def quote(text: str | bytes) -> str:

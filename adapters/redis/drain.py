@@ -29,7 +29,8 @@ class Drain(Socket):
     def __init__(self, max_bytes: int, on_full: Callable[[int], None]) -> None:
         self.bytes = 0
         self.lost: str | None = None
-        self.heard_at = 0.0  # the loop's time when the last bytes came
+        self.heard_at = 0.0  # the loop's time when the last bytes came, or it began to listen again
+        self.came_at = 0.0  # the loop's time when the last bytes came
         self._max_bytes = max_bytes
         self._on_full = on_full
         self._chunks: deque[bytes] = deque()
@@ -41,7 +42,7 @@ class Drain(Socket):
 
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
-        self.heard_at = asyncio.get_running_loop().time()
+        self.heard_at = self.came_at = asyncio.get_running_loop().time()
         self.bytes += len(data)
         self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:

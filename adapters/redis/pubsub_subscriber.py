@@ -1,6 +1,7 @@
 """The MessageSubscriber port on Redis pub/sub (SUBSCRIBE, PSUBSCRIBE), under RESP2 and RESP3."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,15 @@ from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.commit_batch import Entry
 from application.events import BacklogFull
-from application.ports import Delivery, Observer, StoreRefused, SubscriptionLost, SubscriptionRefused
+from application.ports import Delivery, MasterReplaced, Observer, StoreRefused, SubscriptionLost, SubscriptionRefused
 
 _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
 _LONGEST_CHANNEL = 512
 _PATTERN_CHARACTERS = frozenset("*?[")
+_ENDED_BY_SERVER = "the server has ended the subscription"
+# The words of the probe, of the connector that follows the sentinels, and of a server that serves a slot no more.
+_REPLACED = re.compile(f"the server is a replica now|has become the master|{_ENDED_BY_SERVER}")
 
 
 class PubSubSubscriber:
@@ -54,6 +58,7 @@ class PubSubSubscriber:
         self._timeout = timeout
         self._observer = observer
         self._drain: Drain | None = None
+        self._came_at = 0.0
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._unconfirmed = 0
         self._early: list[Delivery] = []
@@ -63,6 +68,15 @@ class PubSubSubscriber:
     @property
     def backlog_bytes(self) -> int:
         return 0 if self._drain is None else self._drain.bytes
+
+    @property
+    def complete(self) -> bool:
+        return True
+
+    @property
+    def silent_for(self) -> float:
+        came_at = self._came_at if self._drain is None else self._drain.came_at
+        return asyncio.get_running_loop().time() - came_at
 
     async def subscribe(self) -> None:
         await self.close()
@@ -110,6 +124,7 @@ class PubSubSubscriber:
     async def close(self) -> None:
         drain, self._drain = self._drain, None
         if drain is not None:
+            self._came_at = drain.came_at
             await drain.close()
         if self._probe is not None:
             await self._probe.close()
@@ -164,7 +179,8 @@ class PubSubSubscriber:
         try:
             await drain.readable()
         except ConnectionResetError as error:
-            raise SubscriptionLost(str(error)) from None
+            replaced = _REPLACED.search(str(error))
+            raise (MasterReplaced if replaced else SubscriptionLost)(str(error)) from None
 
     def _take_confirmation(self, reply: Sequence[Any]) -> None:
         kind, *_, subscriptions = reply
@@ -174,7 +190,7 @@ class PubSubSubscriber:
             if self._ending:
                 self._ended = subscriptions == 0
             elif self._drain is not None:
-                self._drain.give_up("the server has ended the subscription")
+                self._drain.give_up(_ENDED_BY_SERVER)
 
 
 def _failure(reply: Any, error: Exception) -> Exception:

@@ -45,11 +45,23 @@ class ShardedSubscriber:
         # Whoever has waited longest for its turn comes first.
         self._receiving: dict[Shard, asyncio.Task[Sequence[Delivery]]] = {}
         self._lost: Exception | None = None
+        # The loop's time since when a part is missing.
+        self._missing_since: float | None = None
         self._repairing: asyncio.Task[None] | None = None
 
     @property
     def backlog_bytes(self) -> int:
         return sum(part.backlog_bytes for part in self._whole())
+
+    @property
+    def complete(self) -> bool:
+        return self._missing_since is None
+
+    @property
+    def silent_for(self) -> float:
+        if self._missing_since is not None:
+            return asyncio.get_running_loop().time() - self._missing_since
+        return max((part.silent_for for part in self._parts.values()), default=0.0)
 
     async def subscribe(self) -> None:
         await self._stop_repairing()
@@ -68,8 +80,11 @@ class ShardedSubscriber:
         if problem is not None:
             if not self._whole():
                 raise problem
+            self._missing(0.0)
             self._observer.notice(SubscriptionBroken(str(problem), _REPAIR_INTERVAL))
             self._repairing = asyncio.create_task(self._repair(), name="repair")
+        else:
+            self._missing_since = None
         self._lost = None
         self._ended.clear()
         for part in self._whole():
@@ -164,6 +179,10 @@ class ShardedSubscriber:
             if len(self._whole()) > whole:
                 return await self._lose(SubscriptionLost("channels that were missing can be had again"))
 
+    def _missing(self, silent_for: float) -> None:
+        since = asyncio.get_running_loop().time() - silent_for
+        self._missing_since = since if self._missing_since is None else min(since, self._missing_since)
+
     async def _lose(self, error: Exception) -> None:
         if self._lost is None:
             self._lost = error
@@ -175,6 +194,7 @@ class ShardedSubscriber:
             deliveries = self._receiving.pop(shard).result()
         except (SubscriptionLost, SubscriptionRefused) as error:
             self._broken.add(shard)
+            self._missing(self._parts[shard].silent_for)
             self._shards.failed(shard, error)
             await self._lose(error)
             return ()

@@ -31,6 +31,14 @@ class StreamSubscriber:
     def backlog_bytes(self) -> int:
         return sum(reader.more_bytes for reader in self._readers.values())
 
+    @property
+    def complete(self) -> bool:
+        return True
+
+    @property
+    def silent_for(self) -> float:
+        return 0.0
+
     async def subscribe(self) -> None:
         await self._stop()
         # All connections anew: what a read would still bring is no answer to the next, and either may be a dead one.

@@ -580,6 +580,28 @@ class TestLoss:
             await channels.lose_all()
             assert await receive_to_the_loss(subscriber) == []
 
+    async def test_how_long_nothing_was_heard_counts_from_when_it_came(self, channels: Channels) -> None:
+        clock = asyncio.get_running_loop().time
+        subscriber = channels.subscriber("update")
+        await subscriber.subscribe()
+        published_at = clock()
+        await channels.publish(("update", b"1"))
+        await until(lambda: subscriber.backlog_bytes > 0)
+        came_at = clock()
+        await asyncio.sleep(0.05)
+
+        # Neither that it is received nor that it is lost is something to hear.
+        assert await receive(subscriber, 1)
+        assert clock() - came_at <= subscriber.silent_for <= clock() - published_at
+        await channels.lose_all()
+        await receive_to_the_loss(subscriber)
+        assert clock() - came_at <= subscriber.silent_for <= clock() - published_at
+
+        lost_at = clock()
+        await subscriber.subscribe()
+        assert subscriber.complete
+        assert subscriber.silent_for <= clock() - lost_at
+
     async def test_what_was_left_from_before_the_loss_does_not_come_after_it(self, channels: Channels) -> None:
         subscriber = channels.subscriber("update")
         await subscriber.subscribe()

@@ -13,7 +13,7 @@ from adapters.redis.shard_subscriber import ShardSubscriber
 from adapters.redis.sharded_subscriber import ShardedSubscriber
 from adapters.redis.shards import ClusterShards, Shard
 from application.events import SubscriptionBroken
-from application.ports import SubscriptionLost, SubscriptionRefused
+from application.ports import MasterReplaced, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
 from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, TWO_SINCE_REDIS_7_UNLESS_LONG
 from tests.servers import Server
@@ -226,7 +226,7 @@ class TestLosingAPart:
         # Sooner than it would look at all slots anew.
         for number, node in enumerate((1, 2, 0), start=1):
             own.moves(key_slot(first.encode()), own.masters[node])
-            await reader.receives_to_the_loss()
+            assert isinstance(await reader.receives_to_the_loss(), MasterReplaced)
             await reader.subscriber.subscribe()
             reader.publish(first, "moved")
             reader.publish(second, "stayed")
@@ -249,7 +249,8 @@ class TestLosingAPart:
     ) -> None:
         missing, whole, _ = one_on_each(own)
         reader = await subscribed(opened, own, missing, whole)
-        dead = own.owner(missing)
+        dead, clock = own.owner(missing), asyncio.get_running_loop().time
+        died_at = clock()
         dead.kill()
         await reader.receives_to_the_loss()
         await reader.subscriber.subscribe()
@@ -259,11 +260,16 @@ class TestLosingAPart:
         # It is not all that it should be, so nothing proves it.
         with pytest.raises(SubscriptionLost):
             await reader.probes()
+        assert not reader.subscriber.complete
 
         dead.start()
         await reader.receives_to_the_loss()
+        # Of the one that was missing, though the other was heard meanwhile, and this one is there again.
+        assert reader.subscriber.silent_for >= clock() - died_at
         reader.publish(whole, "2")
         await reader.subscriber.subscribe()
+        assert reader.subscriber.complete
+        assert reader.subscriber.silent_for < clock() - died_at
         reader.publish(missing, "back")
         await reader.receives(**{whole: [b"1", b"2"], missing: [b"back"]})
         assert await reader.probes() >= 0

@@ -16,6 +16,7 @@ from tests.world import message, record
 SILENCE = 0.5  # seconds
 PROBING = ("--probe-interval", "0.3s", "--probe-timeout", f"{SILENCE}s")
 SECRET = "not-for-logs"
+LAST_GAP = "Gap: messages may have been missed; the subscription was not ended in order"
 KEYS = [f"key:{number}" for number in range(50)]
 
 
@@ -237,6 +238,22 @@ class TestStoppedMeanwhile:
 
         assert totals == dict.fromkeys(totals, 0)
 
+    def test_messages_that_are_lost_on_the_wire_meanwhile_are_told(self, own: Server, tmp_path: Path) -> None:
+        flags = ("--store-url", own.url, "--probe-interval", "60s", "--probe-timeout", "60s")
+        with wire_to(own) as wire, subscribed(wire.url, *flags, directory=tmp_path) as service:
+            service.says('"Ready"')
+            wire.does(lambda proxy: proxy.replies.stall())
+            with Publisher(own.port) as publisher:
+                assert publisher.publish(round_of(1)) == [1] * len(KEYS)
+            service.process.send_signal(signal.SIGTERM)
+            service.says("KV-Updater stops")
+            wire.does(TcpProxy.cut)
+
+            assert service.ends() == 0, service.raw_log
+            assert service.logged("Not subscribed")
+            (gap,) = service.logged(LAST_GAP)
+            assert (gap["level"], gap["seconds"] > 0) == ("WARNING", True)
+
     def test_when_it_has_not_been_it_says_what_was_not_confirmed_in_time(self, own: Server, tmp_path: Path) -> None:
         flags = ("--probe-interval", "0.1s", "--probe-timeout", "60s", "--shutdown-timeout", "1s")
         with subscribed(own.url, *flags, directory=tmp_path) as service:
@@ -244,6 +261,7 @@ class TestStoppedMeanwhile:
             own.freeze()
             assert service.ends(signal.SIGTERM) == 1
             assert service.logged("KV-Updater stopped before the end of the subscription was confirmed")
+            assert [gap["seconds"] >= 1 for gap in service.logged(LAST_GAP)] == [True]
             totals = service.totals
 
         assert totals == dict.fromkeys(totals, 0)

@@ -12,6 +12,7 @@ from application.events import (
     AcknowledgementFailed,
     BacklogFull,
     DeadLettersFailed,
+    EndedInGap,
     EntriesClaimed,
     EntriesLost,
     Event,
@@ -53,7 +54,9 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
     [
         (Subscribed(None), "INFO", "Subscribed"),
         (Subscribed(1.5), "WARNING", "Gap: messages may have been missed; subscribed again"),
+        (EndedInGap(1.5), "WARNING", "Gap: messages may have been missed; the subscription was not ended in order"),
         (SubscriptionBroken("reset", 0.1), "ERROR", "Not subscribed"),
+        (SubscriptionBroken("reset", None), "ERROR", "Not subscribed"),
         (ProbeRefused("NOPERM", 5.0), "ERROR", "Probe refused: whether messages come through is not known"),
         (ReadinessChanged(None), "INFO", "Ready"),
         (ReadinessChanged("store: oom"), "WARNING", "Not ready"),
@@ -87,6 +90,20 @@ def test_every_event_has_its_level_and_its_constant_line(
     LoguruObserver(logger, names_records=True).notice(event)
     (entry,) = entries(log)
     assert (entry["level"], entry["message"]) == (level, message)
+
+
+def test_a_gap_that_may_have_begun_earlier_is_at_least_so_long() -> None:
+    text = io.StringIO()
+    set_up_logs("INFO", "text", text)
+    observer = LoguruObserver(logger, names_records=False)
+    for event in (Subscribed(1.7052), Subscribed(1.7052, at_least=True), EndedInGap(2.0, at_least=True)):
+        observer.notice(event)
+    told = [line.partition("; ")[2] for line in text.getvalue().splitlines()]
+    assert told == [
+        "subscribed again seconds=1.705",
+        "subscribed again seconds=1.705 at_least=true",
+        "the subscription was not ended in order seconds=2.0 at_least=true",
+    ]
 
 
 def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:

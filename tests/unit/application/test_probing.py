@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from application.backoff import Backoff
-from application.events import ProbeRefused, ReadinessChanged, Subscribed, SubscriptionBroken
+from application.events import EndedInGap, ProbeRefused, ReadinessChanged, Subscribed, SubscriptionBroken
 from application.ports import Delivery, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from application.readiness import Readiness
 from application.subscription import SUBSCRIPTION, Subscription
@@ -370,7 +370,7 @@ class TestTheEnd:
 
         assert proving.wire.probed == 1
 
-    async def test_a_loss_after_the_stop_is_no_news(self) -> None:
+    async def test_a_loss_after_the_stop_is_told_with_what_came_after_the_last_probe(self) -> None:
         proving = Proving(0.0, LOST)
         async with proving.running():
             await proving.probed(1)
@@ -379,7 +379,12 @@ class TestTheEnd:
             proving.wire.bring(LOST)
             await proving.subscription.stop()
 
-        assert proving.observer.events == [Subscribed(gap=None), READY]
+        assert proving.observer.events == [
+            Subscribed(gap=None),
+            READY,
+            SubscriptionBroken(str(LOST), None),
+            EndedInGap(gap=5),
+        ]
 
     @PROBING
     async def test_a_proof_that_is_cancelled_leaves_no_task_behind(self, probing: Probing) -> None:

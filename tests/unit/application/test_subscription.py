@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from application.backoff import Backoff
-from application.events import ReadinessChanged, Subscribed, SubscriptionBroken
-from application.ports import Delivery, SubscriptionLost, SubscriptionRefused
+from application.events import EndedInGap, ReadinessChanged, Subscribed, SubscriptionBroken
+from application.ports import Delivery, MasterReplaced, SubscriptionLost, SubscriptionRefused
 from application.readiness import Readiness
 from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
@@ -23,6 +23,7 @@ from tests.world import (
 
 FIRST, SECOND = deliveries(b"first"), deliveries(b"second")
 LOST = SubscriptionLost("closed by the server")
+DEMOTED = MasterReplaced("the server is a replica now")
 REFUSED = SubscriptionRefused("NOPERM no permission")
 
 
@@ -39,13 +40,14 @@ class Listening:
         self.clock = clock or SimulatedClock()
         self.observer = Recorder()
         self.tally = Tally()
+        self.readiness = Readiness(self.observer, SUBSCRIPTION)
         backoff = Backoff(jitter=lambda: 0.0)
         self.subscription = Subscription(
             subscriber=self.subscriber,
             backoff=backoff,
             clock=self.clock,
             observer=self.observer,
-            readiness=Readiness(self.observer, SUBSCRIPTION),
+            readiness=self.readiness,
             tally=self.tally,
             probe_interval=probe_interval,
         )
@@ -98,31 +100,64 @@ async def test_after_a_loss_it_subscribes_again_and_goes_on() -> None:
     assert listening.tally.reconnects == 1
 
 
-async def test_a_gap_lasts_from_what_was_heard_last_to_the_confirmation() -> None:
+async def test_without_probes_a_gap_lasts_at_least_from_what_was_heard_last_to_the_confirmation() -> None:
     listening = Listening(FIRST)
     await listening.receive()
     listening.clock.pass_time(10)
     listening.subscriber.receiving += [SECOND]
+    # What is received now came long ago.
+    listening.subscriber.silent_for = 8
     await listening.receive()
     listening.clock.pass_time(30)
+    listening.subscriber.silent_for += 30
     listening.subscriber.receiving += [LOST, FIRST]
     listening.subscriber.subscribing = [LOST, LOST]
 
     await listening.receive()
 
-    assert listening.observer.events[-1] == Subscribed(gap=pytest.approx(30 + 0.05 + 0.1 + 0.2))
-    assert listening.tally.gaps == 1
-    assert listening.tally.gap_seconds == pytest.approx(30.35)
+    assert listening.observer.events[-1] == Subscribed(gap=pytest.approx(38 + 0.05 + 0.1 + 0.2), at_least=True)
+    assert (listening.tally.gaps, listening.tally.gaps_at_least) == (1, 1)
+    assert listening.tally.gap_seconds == pytest.approx(38.35)
 
 
 async def test_a_gap_of_a_subscription_that_heard_nothing_lasts_from_its_confirmation() -> None:
     listening = Listening(LOST, LOST, FIRST)
+    listening.subscriber.silent_for = 1000
 
     await listening.receive()
 
     assert [event.gap for event in listening.observer.of(Subscribed)] == [None, 0.05, pytest.approx(0.1)]
     assert listening.tally.gaps == listening.tally.reconnects == 2
     assert listening.tally.gap_seconds == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(("why", "at_least"), [(LOST, False), (DEMOTED, True)])
+async def test_the_gap_of_a_master_that_was_replaced_may_have_begun_before(
+    why: SubscriptionLost, *, at_least: bool
+) -> None:
+    listening = Listening(why, LOST, FIRST, probe_interval=5)
+    listening.subscriber.silent_for = 1000
+
+    await listening.receive()
+
+    assert listening.observer.of(Subscribed) == [
+        Subscribed(gap=None),
+        Subscribed(gap=pytest.approx(0.05), at_least=at_least),
+        Subscribed(gap=pytest.approx(0.1)),
+    ]
+    assert (listening.tally.gaps, listening.tally.gaps_at_least) == (2, at_least)
+
+
+async def test_while_some_channels_cannot_be_had_it_is_not_ready() -> None:
+    listening = Listening(FIRST, LOST, SECOND)
+    listening.subscriber.complete = False
+
+    await listening.receive()
+    assert listening.readiness.why_not == "subscription: some channels cannot be had"
+    listening.subscriber.complete = True
+    await listening.receive()
+
+    assert listening.readiness.why_not is None
 
 
 async def test_connections_that_never_were_are_no_gap() -> None:
@@ -258,15 +293,71 @@ async def test_stopped_at_the_moment_of_the_confirmation_it_ends_too(
     await stopping
 
 
-async def test_a_loss_after_the_stop_is_the_end_and_not_waited_out() -> None:
-    listening = Listening(FIRST, LOST)
+async def test_a_loss_after_the_stop_is_the_end_and_told_with_what_was_missed() -> None:
+    listening = Listening(FIRST, LOST, probe_interval=5)
     await listening.receive()
+    listening.clock.pass_time(3)
 
     await listening.subscription.stop()
 
     assert await listening.receive() == ()
     assert listening.clock.slept == []
-    assert listening.observer.of(SubscriptionBroken) == []
+    assert listening.observer.events[1:] == [SubscriptionBroken(str(LOST), None), EndedInGap(3)]
+    assert (listening.tally.gaps, listening.tally.gap_seconds) == (1, 3)
+    assert listening.subscription.ended
+
+
+async def test_a_stop_while_it_is_lost_tells_what_was_missed_since() -> None:
+    listening = Listening(FIRST, LOST, clock=HeldClock())
+    listening.subscriber.silent_for = 1
+    await listening.receive()
+    listening.clock.pass_time(3)
+    receiving = asyncio.create_task(listening.receive())
+    await until(lambda: listening.clock.slept)
+    listening.clock.pass_time(2)
+
+    await listening.subscription.stop()
+
+    assert await receiving == ()
+    assert listening.observer.events[-1] == EndedInGap(3, at_least=True)
+
+
+async def test_an_end_in_order_of_some_channels_tells_what_was_missed_of_the_others() -> None:
+    listening = Listening(FIRST)
+    listening.subscriber.complete = False
+    await listening.receive()
+    listening.clock.pass_time(3)
+    listening.subscriber.silent_for = 2
+
+    await listening.subscription.stop()
+
+    assert await listening.receive() == ()
+    assert listening.observer.events[-1] == EndedInGap(2, at_least=True)
+
+
+async def test_an_end_that_does_not_come_tells_what_was_missed_until_it_is_given_up() -> None:
+    listening = Listening(FIRST, probe_interval=5)
+    await listening.receive()
+    await listening.subscription.stop()
+    listening.clock.pass_time(10)
+
+    assert not listening.subscription.ended
+    listening.subscription.give_up()
+    listening.subscription.give_up()
+
+    assert listening.observer.events[1:] == [EndedInGap(10)]
+
+
+async def test_what_is_kept_for_the_next_subscription_is_not_missed() -> None:
+    listening = Listening(FIRST, LOST)
+    listening.subscriber.durable = True
+    await listening.receive()
+
+    await listening.subscription.stop()
+
+    assert await listening.receive() == ()
+    assert listening.observer.of(EndedInGap) == listening.observer.of(SubscriptionBroken) == []
+    assert listening.tally == Tally()
 
 
 async def test_a_call_that_is_cancelled_leaves_no_task_behind() -> None:

@@ -1,0 +1,46 @@
+"""How long messages may have been missed: from when all that was published had come, until it comes again."""
+
+from application.ports import Clock, MasterReplaced, SubscriptionLost
+from application.tally import Tally
+
+Gap = tuple[float, bool]
+"""Seconds, and whether they are a lower bound."""
+
+
+class Gaps:
+    """The gaps of one subscription. `probed`: probes say what has come; else only what was heard does."""
+
+    def __init__(self, *, clock: Clock, tally: Tally, probed: bool) -> None:
+        self._clock = clock
+        self._tally = tally
+        self._probed = probed
+        # Nothing that was published before this moment is missing, as far as is known.
+        self._complete_until: float | None = None
+        self._at_least = False
+
+    @property
+    def possible(self) -> bool:
+        """Whether something can have been missed: nothing is before the first subscription."""
+        return self._complete_until is not None
+
+    def complete(self, until: float) -> None:
+        """All that was published before this moment of the clock has come."""
+        self._complete_until = until
+
+    def lost(self, silent_for: float, why: SubscriptionLost | None = None) -> None:
+        """The subscription is, after so many seconds in which nothing came over its connection."""
+        self._at_least |= isinstance(why, MasterReplaced)
+        if not self._probed and self._complete_until is not None:
+            # What is heard may have been published long before; but there is nothing better to go by.
+            self._complete_until = max(self._complete_until, self._clock.monotonic() - silent_for)
+            self._at_least = True
+
+    def close(self) -> Gap:
+        """Count the one that ends now; another would begin now."""
+        now = self._clock.monotonic()
+        gap = now - (now if self._complete_until is None else self._complete_until), self._at_least
+        self._complete_until, self._at_least = now, False
+        self._tally.gaps += 1
+        self._tally.gap_seconds += gap[0]
+        self._tally.gaps_at_least += gap[1]
+        return gap
