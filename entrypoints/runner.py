@@ -133,4 +133,9 @@ def _with_totals(container: Container) -> "Logger":
         conflicts=tally.conflicts,
         dead_letters=tally.dead_letters,
         dead_letters_lost=tally.dead_letters_dropped + (0 if queue is None else len(queue)),
+        gaps=tally.gaps,
+        gap_seconds=round(tally.gap_seconds, 3),
+        **({"gap_seconds_at_least": True} if tally.gaps_at_least else {}),
+        entries_lost=tally.entries_lost,
+        **({"entries_lost_at_least": True} if tally.entry_losses_at_least else {}),
     )

@@ -51,9 +51,17 @@ class LoguruObserver:
         self._log(event)
 
     def summarise(self) -> None:
-        """Say how many lines were held back since the last call; called every few seconds and at the end."""
-        for line, count in self._gate.close_interval().items():
-            self._write(self._levels[line], f"{line} (more like it)", count=count)
+        """Say what was held back since the last call; called every few seconds and at the end.
+
+        `count` is of what the lines tell: of one each, or of what their own counts add up to, in so many `lines`.
+        """
+        for line, flood in self._gate.close_interval().items():
+            fields: dict[str, Any] = {"count": flood.count}
+            if flood.count != flood.held_back:
+                fields["lines"] = flood.held_back
+            if flood.at_least:
+                fields["at_least"] = True
+            self._write(self._levels[line], f"{line} (more like it)", **fields)
 
     @singledispatchmethod
     def _log(self, event: Event) -> None:
@@ -171,22 +179,22 @@ class LoguruObserver:
     @_log.register
     def _(self, event: EntriesLost) -> None:
         line = f"Stream entries lost: {event.why}"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, event.count):
             self._write("ERROR", line, stream=quote(event.stream), count=event.count)
 
     @_log.register
     def _(self, event: EntriesClaimed) -> None:
         line = "Stream entries of a dead updater claimed"
-        if self._passes("WARNING", line):
+        if self._passes("WARNING", line, event.count):
             self._write("WARNING", line, stream=quote(event.stream), count=event.count)
 
     def _write_gap(self, what_then: str, event: Subscribed | EndedInGap) -> None:
         bound = {"at_least": True} if event.at_least else {}
         self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=_round(event.gap), **bound)
 
-    def _passes(self, level: str, line: str) -> bool:
+    def _passes(self, level: str, line: str, count: int | None = 1) -> bool:
         self._levels[line] = level
-        return self._gate.passes(line)
+        return self._gate.passes(line, count)
 
     def _write(self, level: str, line: str, **fields: Any) -> None:
         self._logger.bind(**fields).log(level, line)

@@ -12,6 +12,7 @@ from adapters.clock import SystemClock
 from adapters.observability.loguru_observer import LoguruObserver
 from adapters.redis.hash_slots import in_slot
 from application.backoff import Backoff
+from application.loss_counter import LossCounter
 from application.readiness import Readiness
 from application.store_health import STORE
 from application.subscription import SUBSCRIPTION
@@ -66,6 +67,7 @@ class Foundations(containers.DeclarativeContainer):
         logger=providers.Callable(lambda: logger),  # as an object it would be copied, and not hear of its set-up
         names_records=providers.Callable(lambda settings: settings.log_level == "DEBUG", settings),
     )
+    loss_counter = providers.Singleton(LossCounter, observer, tally)
     readiness = providers.Singleton(Readiness, observer, SUBSCRIPTION, STORE)
     backoff = providers.Factory(Backoff, jitter=random.random)
 

@@ -130,7 +130,7 @@ class Transports(Servers):
             Foundations.settings,
             Servers.channel_connector,
             Servers.channel_cluster,
-            Foundations.observer,
+            Foundations.loss_counter,
         ),
         probe_timeout=Foundations.given.probe_timeout,
     )

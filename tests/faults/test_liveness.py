@@ -253,6 +253,7 @@ class TestStoppedMeanwhile:
             assert service.logged("Not subscribed")
             (gap,) = service.logged(LAST_GAP)
             assert (gap["level"], gap["seconds"] > 0) == ("WARNING", True)
+            assert (service.closing["gaps"], service.closing["gap_seconds"]) == (1, gap["seconds"])
 
     def test_when_it_has_not_been_it_says_what_was_not_confirmed_in_time(self, own: Server, tmp_path: Path) -> None:
         flags = ("--probe-interval", "0.1s", "--probe-timeout", "60s", "--shutdown-timeout", "1s")

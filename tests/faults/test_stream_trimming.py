@@ -30,6 +30,7 @@ def test_what_was_trimmed_before_it_was_read_is_told_exactly(stream_fault: Try, 
             trial.recovers()
         trial.ends()
         assert [entry["count"] for entry in trial.service.logged(TRIMMED)] == expected
+        assert trial.service.closing["entries_lost"] == sum(expected)
         assert all(count >= 3900 for count in expected)
 
 

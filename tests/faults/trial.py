@@ -128,5 +128,7 @@ def told(entries: Sequence[Mapping[str, Any]]) -> str:
     for entry in entries:
         if entry["level"] in ("WARNING", "ERROR"):
             line, more, _ = entry["message"].partition(" (more like it)")
-            counts[f"Gap of {longest:.2f} s" if line == GAP else line] += entry["count"] if more else 1
+            counts[f"Gap of {longest:.2f} s" if line == GAP else line] += (
+                entry.get("lines", entry["count"]) if more else 1
+            )
     return "; ".join(line if count == 1 else f"{line} x{count}" for line, count in counts.items()) or "nothing logged"

@@ -119,16 +119,28 @@ def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:
         "Message rejected: malformed (more like it)",
     ]
     assert lines[-1]["count"] == 99_995
+    assert "lines" not in lines[-1]
     assert lines[-1]["level"] == "WARNING"
 
 
 @pytest.mark.parametrize("event", [EntriesLost(b"update", 3, "they were trimmed"), EntriesClaimed(b"update", 3)])
-def test_what_is_told_at_every_read_is_a_flood_too(log: io.StringIO, event: Event) -> None:
+def test_a_flood_of_counts_is_their_sum(log: io.StringIO, event: Event) -> None:
     observer = LoguruObserver(logger, names_records=False)
     for _ in range(1000):
         observer.notice(event)
     observer.summarise()
-    assert [entry["count"] for entry in entries(log)] == [3, 3, 3, 3, 3, 995]
+    lines = entries(log)
+    assert [entry["count"] for entry in lines] == [3, 3, 3, 3, 3, 2985]
+    assert [lines[-1].get(field) for field in ("lines", "at_least")] == [995, None]
+
+
+def test_a_flood_in_which_some_cannot_say_how_many_is_a_sum_at_least(log: io.StringIO) -> None:
+    observer = LoguruObserver(logger, names_records=False)
+    for count in (1, 1, 1, 1, 1, 10, None, 20):
+        observer.notice(EntriesLost(b"update", count, "they were trimmed"))
+    observer.summarise()
+    told = entries(log)[-1]
+    assert (told["count"], told["lines"], told["at_least"]) == (30, 3, True)
 
 
 def test_after_a_summary_the_first_lines_pass_again(log: io.StringIO) -> None:

@@ -31,6 +31,9 @@ def test_what_happens_besides_settles_no_message() -> None:
         reconnects=1,
         gaps=1,
         gap_seconds=1.0,
+        gaps_at_least=1,
+        entries_lost=1,
+        entry_losses_at_least=1,
     )
 
     assert tally.settled == 0
