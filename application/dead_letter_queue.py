@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.commit_batch import Entry
-from application.events import DeadLettersFailed
+from application.events import DeadLettersDropped, DeadLettersFailed
 from application.outbox import Outbox
 from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
 from application.tally import Tally
@@ -21,7 +21,7 @@ _Waiting = tuple[DeadLetter, Sequence[Entry]]
 
 
 class DeadLetterQueue:
-    """At the bound the oldest are dropped and counted: the stream they are bound for is capped at `max_letters` too."""
+    """At the bound the oldest are dropped, counted and told: their stream is capped at `max_letters` too."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class DeadLetterQueue:
     ) -> None:
         self._dead_letters = dead_letters
         self._clock = clock
+        self._observer = observer
         self._tally = tally
         self._acknowledgements = acknowledgements
         self._max_letters = max_letters
@@ -71,8 +72,7 @@ class DeadLetterQueue:
             await self._dead_letters.add([letter for letter, _ in batch])
         except BaseException as error:
             if isinstance(error, StoreUnavailable) and error.kind in _FINAL:
-                for waiting in batch:
-                    self._drop(waiting)
+                self._drop(batch, "no other try can write them")
                 raise
             self._waiting.extendleft(reversed(batch))
             self._trim()
@@ -83,15 +83,21 @@ class DeadLetterQueue:
         self._tally.dead_letters += len(batch)
 
     def _trim(self) -> None:
-        while len(self._waiting) > self._max_letters or (self._bytes > _MAX_BYTES and self._waiting):
-            self._drop(self._waiting.popleft())
+        dropped: list[_Waiting] = []
+        room = _MAX_BYTES - self._bytes
+        while len(self._waiting) > self._max_letters or (room < 0 and self._waiting):
+            dropped.append(self._waiting.popleft())
+            room += _size(dropped[-1][0])
+        if dropped:
+            self._drop(dropped, "too many wait")
 
-    def _drop(self, waiting: _Waiting) -> None:
-        letter, entries = waiting
-        self._bytes -= _size(letter)
-        self._tally.dead_letters_dropped += 1
-        # Not acknowledged: neither is the message stored nor does anybody know of it.
-        self._acknowledgements.done(entries)
+    def _drop(self, dropped: Sequence[_Waiting], why: str) -> None:
+        for letter, entries in dropped:
+            self._bytes -= _size(letter)
+            # Not acknowledged: neither is the message stored nor does anybody know of it.
+            self._acknowledgements.done(entries)
+        self._tally.dead_letters_dropped += len(dropped)
+        self._observer.notice(DeadLettersDropped(len(dropped), why))
 
 
 def _size(letter: DeadLetter) -> int:

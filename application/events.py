@@ -138,6 +138,14 @@ class DeadLettersFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLettersDropped:
+    """So many dead letters will never be written."""
+
+    count: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgementFailed:
     """Stream entries could not be acknowledged; they wait, and the next try is in `retry_in` seconds."""
 
@@ -187,6 +195,7 @@ Event = (
     | StoreFailed
     | StoreRecovered
     | DeadLettersFailed
+    | DeadLettersDropped
     | AcknowledgementFailed
     | EntriesLost
     | EntriesClaimed

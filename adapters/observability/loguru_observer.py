@@ -7,6 +7,7 @@ from adapters.observability.flood import FloodGate
 from application.events import (
     AcknowledgementFailed,
     BacklogFull,
+    DeadLettersDropped,
     DeadLettersFailed,
     EndedInGap,
     EntriesClaimed,
@@ -169,6 +170,12 @@ class LoguruObserver:
         if self._passes("ERROR", line):
             retry_in = round(event.retry_in, 3)
             self._write("ERROR", line, detail=quote(event.detail), dropped=event.dropped, retry_in=retry_in)
+
+    @_log.register
+    def _(self, event: DeadLettersDropped) -> None:
+        line = f"Dead letters dropped: {event.why}"
+        if self._passes("ERROR", line, event.count):
+            self._write("ERROR", line, count=event.count)
 
     @_log.register
     def _(self, event: AcknowledgementFailed) -> None:

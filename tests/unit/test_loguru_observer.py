@@ -11,6 +11,7 @@ from adapters.observability.loguru_observer import LoguruObserver, quote
 from application.events import (
     AcknowledgementFailed,
     BacklogFull,
+    DeadLettersDropped,
     DeadLettersFailed,
     EndedInGap,
     EntriesClaimed,
@@ -77,6 +78,7 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         (StoreFailed("oom", "OOM command", 0.1), "ERROR", "Store failed: oom"),
         (StoreRecovered(2.0), "WARNING", "Store recovered"),
         (DeadLettersFailed("reset", 0, 0.1), "ERROR", "Dead letters not written"),
+        (DeadLettersDropped(3, "too many wait"), "ERROR", "Dead letters dropped: too many wait"),
         (AcknowledgementFailed("reset", 0.1), "ERROR", "Stream entries not acknowledged"),
         (EntriesLost(b"update", 3, "they were trimmed"), "ERROR", "Stream entries lost: they were trimmed"),
         (EntriesLost(b"update", None, "the group was gone"), "ERROR", "Stream entries lost: the group was gone"),
@@ -123,7 +125,10 @@ def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:
     assert lines[-1]["level"] == "WARNING"
 
 
-@pytest.mark.parametrize("event", [EntriesLost(b"update", 3, "they were trimmed"), EntriesClaimed(b"update", 3)])
+@pytest.mark.parametrize(
+    "event",
+    [EntriesLost(b"update", 3, "they were trimmed"), EntriesClaimed(b"update", 3), DeadLettersDropped(3, "too many")],
+)
 def test_a_flood_of_counts_is_their_sum(log: io.StringIO, event: Event) -> None:
     observer = LoguruObserver(logger, names_records=False)
     for _ in range(1000):

@@ -7,7 +7,7 @@ import pytest
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.dead_letter_queue import DeadLetterQueue
-from application.events import DeadLettersFailed
+from application.events import DeadLettersDropped, DeadLettersFailed
 from application.ports import StoreUnavailable
 from application.tally import Tally
 from domain.errors import Reason, Rejection
@@ -112,11 +112,12 @@ async def test_one_call_writes_a_bounded_number_of_letters() -> None:
     assert 0 < len(await burying.written()) < 250
 
 
-async def test_past_the_bound_the_oldest_letters_go_and_are_counted() -> None:
+async def test_past_the_bound_the_oldest_letters_go_and_are_counted_and_told_at_once() -> None:
     burying = Burying(max_letters=3)
     burying.add(*numbered(5))
 
     assert len(burying.queue) == 3
+    assert burying.observer.events == [DeadLettersDropped(1, "too many wait")] * 2
     assert await burying.write_all() == numbered(3, start=2)
     assert burying.tally.dead_letters == 3
     assert burying.tally.dead_letters_dropped == 2
@@ -179,6 +180,7 @@ async def test_letters_that_come_back_to_a_full_queue_are_the_oldest_and_go() ->
     burying.dead_letters.meanwhile = lambda: None
     assert await burying.write_all() == numbered(3, start=2)
     assert burying.tally.dead_letters_dropped == 2
+    assert burying.observer.events == [DeadLettersDropped(2, "too many wait")]
 
 
 async def test_failures_are_told_and_retried_with_backoff_until_it_works() -> None:
@@ -188,7 +190,7 @@ async def test_failures_are_told_and_retried_with_backoff_until_it_works() -> No
 
     assert await burying.write_all() == numbered(2, start=1)
 
-    assert burying.observer.events == [
+    assert burying.observer.of(DeadLettersFailed) == [
         DeadLettersFailed("OOM command not allowed", dropped=1, retry_in=delay) for delay in (0.05, 0.1, 0.2)
     ]
     assert burying.clock.slept == [0.05, 0.1, 0.2]
@@ -267,6 +269,7 @@ async def test_letters_that_no_other_try_can_write_are_dropped_and_counted(kind:
     await running
     assert [letter.payload for _, letter in await burying.dead_letters.read("", 10)] == [b"second"]
     assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (1, 1)
+    assert burying.observer.of(DeadLettersDropped) == [DeadLettersDropped(1, "no other try can write them")]
 
 
 async def test_at_the_end_the_next_try_does_not_wait_long() -> None:
