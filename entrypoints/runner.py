@@ -100,9 +100,10 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         await asyncio.wait((running,))
         container.observer().summarise()
     if not finished:
+        undone = " and ".join(_undone(container))
         container.subscription().give_up()
-        what = "all was committed" if updater.pending else "the end of the subscription was confirmed"
-        _with_totals(container).error(f"KV-Updater stopped before {what}")
+        totals = _with_totals(container).bind(unacknowledged=len(container.acknowledgements()))
+        totals.error(f"KV-Updater stopped before {undone}")
         return 1
     try:
         await running
@@ -116,6 +117,17 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
         return 1
     _with_totals(container).info("KV-Updater stopped")
     return 0
+
+
+def _undone(container: Container) -> list[str]:
+    queue = container.dead_letter_queue()
+    undone = {
+        "all was committed": container.updater().pending,
+        "all dead letters were written": queue is not None and len(queue),
+        "all stream entries were acknowledged": len(container.acknowledgements()),
+        "the end of the subscription was confirmed": not container.subscription().ended,
+    }
+    return [what for what, left in undone.items() if left] or ["all of it had ended"]
 
 
 def _with_totals(container: Container) -> "Logger":
