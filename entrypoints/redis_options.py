@@ -2,9 +2,10 @@
 
 import os
 import re
-from difflib import get_close_matches
 from typing import NamedTuple
 from urllib.parse import parse_qsl
+
+from entrypoints.nearest import nearest
 
 _TLS = ("rediss", "rediss+sentinel", "rediss+cluster")
 _SENTINEL = ("redis+sentinel", "rediss+sentinel")
@@ -64,8 +65,7 @@ def check_options(scheme: str, query: str) -> None:
         raise ValueError("must have each option once")
     for name, value in options:
         if name not in _OPTIONS:
-            nearest = get_close_matches(name, _OPTIONS, n=1, cutoff=0)[0]
-            raise ValueError(f"must not have the option {name}, the nearest known one is {nearest}")
+            raise ValueError(f"must not have the option {name}, the nearest known one is {nearest(name, _OPTIONS)}")
         option = _OPTIONS[name]
         if scheme not in option.schemes:
             schemes = " or ".join(f"{scheme}://" for scheme in option.schemes)

@@ -1,21 +1,32 @@
 """The settings in effect: every source put together, checked, and said where each value came from."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from entrypoints.nearest import nearest
 from entrypoints.redis_urls import mask_url
 from entrypoints.settings_model import Settings
 from entrypoints.settings_sources import SECRETS, Given, SettingsError, read_sources, shown
-from entrypoints.settings_values import parse_seconds
+from entrypoints.settings_values import UNITS, Quantity, parse_seconds
 
-__all__ = ["Loaded", "Option", "Settings", "SettingsError", "load_settings", "mask_url", "options", "parse_seconds"]
+__all__ = [
+    "UNITS",
+    "Loaded",
+    "Option",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "mask_url",
+    "options",
+    "parse_seconds",
+]
 
 _FIELDS = {field.alias or name: field for name, field in Settings.model_fields.items()}
 _PROBLEMS = {  # where pydantic's own words are no help to a person
@@ -45,13 +56,14 @@ class Option(NamedTuple):
     """A setting as a command-line flag.
 
     Where the flag was given, `load_settings` takes its value under `key`: the text itself or, of a `switch`
-    (`--validate`, `--no-validate`), a bool. `default` is masked, for help; the flag itself has none.
+    (`--validate`, `--no-validate`), a bool. `shown` is the default as help has it, masked; the flag itself has none.
     """
 
     key: str
     flag: str
     help: str
-    default: Any
+    shown: str
+    metavar: str
     switch: bool
 
 
@@ -59,8 +71,12 @@ def options() -> Iterator[Option]:
     """Every setting as a flag, in the order of the table; `help` needs no escaping for argparse."""
     defaults = _masked(Settings())
     for key, field in _FIELDS.items():
-        flag = f"--{key.replace('_', '-')}"
-        yield Option(key, flag, field.description or "", defaults[key], field.annotation is bool)
+        flag, default = f"--{key.replace('_', '-')}", defaults[key]
+        quantity = next((each for each in field.metadata if isinstance(each, Quantity)), None)
+        shown, metavar = (
+            (json.dumps(default), "VALUE") if quantity is None else (quantity.show(default), quantity.metavar)
+        )
+        yield Option(key, flag, field.description or "", shown, metavar, field.annotation is bool)
 
 
 def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Loaded:
@@ -96,8 +112,7 @@ def _masked(settings: Settings) -> dict[str, Any]:
 def _unknown(item: Given) -> str:
     # Only the name: of {redis_url:redis://...}, which lacks a space, YAML makes one long key.
     name = re.split(r"[^\w.-]", item.key, maxsplit=1)[0]
-    nearest = get_close_matches(name.lower(), _FIELDS, n=1, cutoff=0)[0]
-    return f"{name} ({item.origin}): unknown key, the nearest known one is {nearest}"
+    return f"{name} ({item.origin}): unknown key, the nearest known one is {nearest(name, _FIELDS)}"
 
 
 def _invalid(item: Given, detail: ErrorDetails) -> str:

@@ -36,9 +36,10 @@ class Settings(BaseSettings):
     )
 
     redis_url: RedisUrl = SecretStr("redis://localhost:6379/0")
-    """URL of the Redis that messages come from."""
+    """Redis that messages come from: redis://, rediss:// (TLS), unix://, redis+sentinel://, redis+cluster://
+    (rediss+ with TLS), embedded:// (starts a server) or memory:// (a dry run)."""
     store_url: StoreUrl | None = None
-    """URL of the Redis that keeps the records, if it is another one."""
+    """Redis that keeps the records, if it is another one."""
     transport: Literal["pubsub", "sharded_pubsub", "stream"] = "pubsub"
     """How messages arrive: pubsub, sharded_pubsub or stream."""
     channel: Annotated[Texts, Field(min_length=1)] = ("update",)
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     consumer_name: Text | None = None
     """How its names in the consumer group begin, of this process alone; without it one is made of the host's name."""
     claim_after: Annotated[Seconds, Field(ge=0.1)] = 30.0
-    """Seconds of silence after which another consumer is dead, and its unsettled entries are claimed."""
+    """How long another consumer is silent until it is dead, and its unsettled entries are claimed."""
     entry_ids_key: Text = "kv-updater:entry-ids"
     """Hash that keeps for each record the id of its stream entry, which decides ties."""
     # An alias, as BaseModel has a method of this name.
@@ -69,29 +70,29 @@ class Settings(BaseSettings):
     expire_at_valid: bool = False
     """Let a key expire when its record is no longer valid."""
     expiry_grace: Seconds = 0.0
-    """Seconds a key outlives its record's validity."""
+    """How long a key outlives its record's validity."""
     strict_timestamps: bool = False
     """Reject messages whose updated or valid is missing or not RFC 3339."""
     timestamp_formats: TimeFormats = ()
     """Further formats of timestamps, as strptime reads them."""
     max_clock_skew: Seconds = 300.0
-    """Seconds a stored record may be dated ahead of the clock and still win."""
+    """How far a stored record may be dated ahead of the clock and still win."""
     max_message_bytes: Annotated[Bytes, Field(le=512 << 20)] = 1 << 20
-    """Bytes of the longest message that is accepted."""
+    """The longest message that is accepted."""
     max_backlog_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 256 << 20
-    """Bytes received and not yet parsed, at most."""
+    """How much is received and not yet parsed, at most."""
     max_pending_keys: Count = 1_000_000
     """Number of keys accepted and not yet committed, at most."""
     max_pending_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 512 << 20
-    """Bytes of messages accepted and not yet committed, at most."""
+    """How much is accepted and not yet committed, at most."""
     max_batch: Annotated[Count, Field(le=3000)] = 1000
     """Number of keys in one commit, at most."""
     probe_interval: Seconds = 5.0
-    """Seconds between two proofs that messages come through and the store takes writes; 0: none."""
+    """How often to prove that messages come through and the store takes writes; 0: never."""
     probe_timeout: Annotated[Seconds, Field(gt=0)] = 4.0
-    """Seconds of silence after a probe that end the subscription."""
+    """How long a silence after a probe ends the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
-    """Seconds to commit what is pending before the process ends."""
+    """How long to commit what is pending before the process ends."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"

@@ -5,21 +5,32 @@ Every check raises ValueError with the second half of a sentence ("must be ...")
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 
-def _quantity(what: str, units: Mapping[str, float]) -> Callable[[object], float]:
-    def parse(value: object) -> float:
-        match = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", str(value).strip())
-        if isinstance(value, bool) or match is None or match[2] not in units:
-            raise ValueError(f"must be {what}")
-        return float(match[1]) * units[match[2]]
+class Quantity(NamedTuple):
+    """A number with units: how it is read, and how it is shown. `metavar` stands for one in help."""
 
-    return parse
+    what: str
+    metavar: str
+    units: Mapping[str, float]
+
+    def parse(self, value: object) -> float:
+        """Raises ValueError."""
+        match = re.fullmatch(r"(-?[0-9]+(?:\.[0-9]+)?) *([A-Za-z]*)", str(value).strip())
+        if isinstance(value, bool) or match is None or match[2] not in self.units:
+            raise ValueError(f"must be {self.what}")
+        return float(match[1]) * self.units[match[2]]
+
+    def show(self, value: float) -> str:
+        """In the largest unit of which it is a whole number, if there is one."""
+        fitting = ((size, unit) for unit, size in self.units.items() if size <= max(value, 1) and value % size == 0)
+        size, unit = max(fitting, default=(1, ""))
+        return f"{value / size:.15g}{unit}"
 
 
 _JSON_LIST = re.compile(r"\s*\[\s*[\"\]]")  # a pattern may start with "[" too, but not with a quoted text
@@ -58,13 +69,20 @@ def _upper(value: object) -> object:
 MAX_SECONDS = 10 * 365 * 86400
 """The longest duration: ten years, so that no clock arithmetic overflows."""
 
-parse_seconds = _quantity(
+_DURATION = Quantity(
     "a duration in seconds or such as 250ms, 5s, 5m, 1h",
+    "TIME",
     {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400},
 )
-_size = _quantity(
-    "a size in bytes or such as 64KiB, 1MiB, 1GiB", {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZE = Quantity(
+    "a size in bytes or such as 64KiB, 1MiB, 1GiB",
+    "SIZE",
+    {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
 )
+_NUMBER = Quantity("a whole number", "NUMBER", {"": 1})
+UNITS = f"TIME is {_DURATION.what}; SIZE is {_SIZE.what}."
+
+parse_seconds = _DURATION.parse
 
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), BeforeValidator(_split_commas)]
@@ -72,6 +90,6 @@ Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_list), BeforeValidat
 TimeFormats = Annotated[tuple[Annotated[Text, AfterValidator(_time_format)], ...], BeforeValidator(_one_or_list)]
 """A list, or one text (commas belong to the format), or in a variable a JSON list."""
 UpperCase = BeforeValidator(_upper)
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
-Bytes = Annotated[int, BeforeValidator(_size), Field(ge=1)]
-Count = Annotated[int, BeforeValidator(_quantity("a whole number", {"": 1})), Field(ge=1)]
+Seconds = Annotated[float, _DURATION, BeforeValidator(parse_seconds), Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Bytes = Annotated[int, _SIZE, BeforeValidator(_SIZE.parse), Field(ge=1)]
+Count = Annotated[int, _NUMBER, BeforeValidator(_NUMBER.parse), Field(ge=1)]

@@ -13,7 +13,9 @@ from typing import IO, Any, Self
 from tests.servers import _die_with
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.forked", "entrypoints.cli", "entrypoints.commands", "entrypoints.container"])
+_server.set_forkserver_preload(
+    ["tests.forked", "entrypoints.command_line", "entrypoints.commands", "entrypoints.container"]
+)
 
 
 class Forked:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.servers import Server
 from tests.service import Publisher, command, started, stored, subscribed, until
 from tests.world import record
 
+_ROOT = Path(__file__).parents[2]
 COMMANDS = ("run", "demo", "publish", "get", "config", "dead-letters")
 
 
@@ -207,5 +209,69 @@ class TestHelp:
         settings = json.loads(command("config", "--json", directory=tmp_path).stdout)
         flags = {f"--{key.replace('_', '-')}" for key in settings}
         assert flags <= set(re.findall(r"--[a-z-]+", done.stdout))
+        assert len(done.stdout.partition("\n\n")[0].splitlines()) <= 2
+        usage = done.stdout.partition("\n\n")[0]
+        own = re.findall(r"^  (?:-h, )?(--[a-z-]+)", done.stdout.partition("\nsettings:")[0], re.MULTILINE)
+        assert all(flag in usage for flag in own if flag not in ("--help", "--version"))
         if not name:
             assert all(re.search(rf"^ +{each} ", done.stdout, re.MULTILINE) for each in COMMANDS)
+
+    def test_defaults_have_the_units_that_are_taken(self, tmp_path: Path) -> None:
+        told = " ".join(command("run", "--help", directory=tmp_path).stdout.split())
+
+        assert "such as 250ms, 5s, 5m, 1h; SIZE is a size in bytes or such as 64KiB, 1MiB, 1GiB." in told
+        for shown in ("still win. Default: 5m.", "accepted. Default: 1MiB.", "committed, at most. Default: 1000000."):
+            assert shown in told
+        assert all(scheme in told for scheme in ("rediss://", "redis+sentinel://", "redis+cluster://", "embedded://"))
+
+    def test_what_stands_without_a_flag_is_explained_too(self, tmp_path: Path) -> None:
+        for name in ("publish", "get", "dead-letters"):
+            told = command(name, "--help", directory=tmp_path).stdout
+            assert re.search(r"^positional arguments:\n  \S+ +\w+", told, re.MULTILINE), told
+
+    def test_the_version_is_that_of_the_package(self, tmp_path: Path) -> None:
+        done = command("--version", directory=tmp_path)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r"kv-updater \d+\.\d+\.\d+\n", done.stdout)
+
+
+class TestCtrlC:
+    @pytest.mark.parametrize(
+        "program", [("-m", "entrypoints.cli"), ("-c", "from entrypoints.cli import main; raise SystemExit(main())")]
+    )
+    def test_while_it_is_still_importing_it_ends_without_a_traceback(
+        self, tmp_path: Path, program: tuple[str, ...]
+    ) -> None:
+        stuck = "import time\nprint('importing', flush=True)\ntime.sleep(60)\n"
+        for package in ("argparse", "pydantic", "dependency_injector"):
+            (tmp_path / f"{package}.py").write_text(stuck, "utf-8")
+        environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{_ROOT}"}
+        with subprocess.Popen(
+            [sys.executable, *program, "config"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as starting:
+            assert starting.stdout
+            assert starting.stdout.readline() == b"importing\n"
+            starting.send_signal(signal.SIGINT)
+            _, log = starting.communicate(timeout=30)
+
+        assert (starting.returncode, log) == (-signal.SIGINT, b"")
+
+    def test_where_it_is_ignored_it_stays_so_until_a_command_wants_it(self, redis_url: str, tmp_path: Path) -> None:
+        ignoring = "from signal import *; signal(SIGINT, SIG_IGN); from entrypoints.cli import main; main()"
+        ignoring += "; print(getsignal(SIGINT) is SIG_IGN)"
+        done = subprocess.run(
+            [sys.executable, "-c", ignoring, "config"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(_ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+
+        assert done.stdout.endswith("True\n")

@@ -22,7 +22,7 @@ from domain.instants import InstantReader
 from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules, Validator
-from entrypoints.cli import _parser
+from entrypoints.command_line import _parser
 from entrypoints.settings import Settings, options
 from tests.servers import Server
 from tests.service import DEADLINE, until

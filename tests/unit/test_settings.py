@@ -1,5 +1,6 @@
 """Settings: where they come from, which source wins, and what a person is told when one is wrong."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -501,8 +502,16 @@ class TestOptions:
         assert list(by_key) == list(load_settings({}).origins)
         assert all(option.help.endswith(".") and "%" not in option.help for option in by_key.values())
         assert by_key["max_batch"].flag == "--max-batch"
-        assert by_key["max_batch"].default == 1000
+        assert by_key["max_batch"].shown == "1000"
         assert not by_key["max_batch"].switch
+
+    def test_defaults_are_shown_as_they_may_be_written(self) -> None:
+        shown = {option.key: option.shown for option in options()}
+
+        given = {key: json.loads(text) if text[0] in '"[ntf' else text for key, text in shown.items()}
+        assert load_settings(given).settings == Settings()
+        assert (shown["max_clock_skew"], shown["expiry_grace"], shown["max_message_bytes"]) == ("5m", "0s", "1MiB")
+        assert (shown["max_pending_keys"], shown["redis_url"]) == ("1000000", '"redis://localhost:6379/0"')
 
     def test_settings_that_are_true_or_false_are_switches(self) -> None:
         switches = [option.flag for option in options() if option.switch]
