@@ -14,6 +14,8 @@ from entrypoints.runner import Companion, run_service
 from entrypoints.sample_publishers import publish_samples
 from entrypoints.settings import Loaded, Settings, SettingsError
 
+_CHANNEL, _PREFIX = "kv-updater:demo", "demo:"
+
 
 class _StandardError:
     """What standard error is at the moment of writing: a live table replaces it, so that no line tears the table."""
@@ -28,7 +30,8 @@ class _StandardError:
 async def demo(loaded: Loaded, duration: float | None) -> int:
     """Run until a signal comes or `duration` seconds have passed; the exit code.
 
-    Given the flag `--redis-url`, it uses that server, where the sample records then stay; else an embedded one.
+    Given the flag `--redis-url`, it uses that server, where the sample records then stay, on a channel and under keys
+    of its own unless flags name others; else an embedded one.
     """
     settings = _settings(loaded)
     channel = settings.publishing_channel()
@@ -40,9 +43,12 @@ async def demo(loaded: Loaded, duration: float | None) -> int:
 
 
 def _settings(loaded: Loaded) -> Settings:
-    # Sample records belong on nobody's server who has not said so here and now: not by a variable or a file.
-    servers = {"redis_url": SecretStr("embedded://"), "store_url": None}
-    changes: dict[str, object] = {key: value for key, value in servers.items() if loaded.origins[key] != "flag"}
+    # Sample records belong on nobody's server, channel or key who has not said so here and now: not by a variable or
+    # a file. On an embedded server they are in nobody's way.
+    changes: dict[str, object] = {"redis_url": SecretStr("embedded://"), "store_url": None}
+    if loaded.origins["redis_url"] == "flag":
+        changes |= {"channel": (_CHANNEL,), "key_prefix": _PREFIX}
+    changes = {key: value for key, value in changes.items() if loaded.origins[key] != "flag"}
     if loaded.origins["log_level"] == "default":
         changes["log_level"] = "WARNING"
     settings = loaded.settings.model_copy(update=changes)
@@ -57,6 +63,6 @@ def _view() -> Companion:
     try:
         from entrypoints.record_table import show_table
     except ModuleNotFoundError:
-        print('For a live table: pip install "kv-updater[demo]"', file=sys.stderr)
+        print('For a live table: in the checkout, pip install ".[demo]"', file=sys.stderr)
         return show_lines
     return show_table

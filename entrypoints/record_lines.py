@@ -5,8 +5,7 @@ import sys
 from datetime import datetime
 
 from entrypoints.container import Container
-from entrypoints.sample_publishers import SAMPLES
-from entrypoints.settings import mask_url
+from entrypoints.sample_publishers import SAMPLES, destination
 from entrypoints.stored_rows import StoredRow, stored_rows
 
 _TYPES = [sample.type for sample in SAMPLES]
@@ -15,7 +14,7 @@ _WIDTH = max(map(len, _TYPES))
 
 async def show_lines(container: Container) -> None:
     """Print `time type age values` until cancelled, or until nobody reads the lines any more."""
-    print(f"Read back from {mask_url(container.store_url())}", file=sys.stderr, flush=True)
+    print(destination(container), file=sys.stderr, flush=True)
     shown: dict[str, StoredRow] = {}
     try:
         async for rows in stored_rows(container, _TYPES):

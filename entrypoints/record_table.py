@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from entrypoints.container import Container
-from entrypoints.sample_publishers import SAMPLES
+from entrypoints.sample_publishers import SAMPLES, destination
 from entrypoints.settings import mask_url
 from entrypoints.stored_rows import StoredRow, stored_rows
 
@@ -37,7 +37,7 @@ class _Cells(NamedTuple):
 
 async def show_table(container: Container) -> None:
     """Keep the table up to date until cancelled; then the terminal is as it was, below the last table."""
-    console = Console()
+    console, where = Console(), destination(container)
     # A log that goes to a file stays there; on the terminal it must not tear the table.
     with Live(console=console, auto_refresh=False, redirect_stderr=sys.stderr.isatty()) as live:
         drawn: object = None
@@ -48,9 +48,9 @@ async def show_table(container: Container) -> None:
                 seen = (cells, _counters(container), console.size)
                 if seen != drawn:
                     drawn = seen
-                    live.update(_picture(cells, _counters(container), _hints(container)), refresh=True)
+                    live.update(_picture(where, cells, _counters(container), _hints(container)), refresh=True)
         finally:
-            live.update(_picture(cells, _counters(container)))
+            live.update(_picture(where, cells, _counters(container)))
 
 
 def _cells(row: StoredRow, now: datetime) -> _Cells:
@@ -75,7 +75,7 @@ def _short(duration: timedelta) -> str:
     return f"{number} {unit}"
 
 
-def _picture(cells: Sequence[_Cells], counters: str, hints: Sequence[str] = ()) -> RenderableType:
+def _picture(where: str, cells: Sequence[_Cells], counters: str, hints: Sequence[str] = ()) -> RenderableType:
     table = Table(box=SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("type", width=max(map(len, _TYPES)), no_wrap=True)
     table.add_column("values", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -85,8 +85,8 @@ def _picture(cells: Sequence[_Cells], counters: str, hints: Sequence[str] = ()) 
     for row in cells:
         validity = Text(f"{row.state:<7}{row.time_left:>5}", _STYLES[row.state])
         table.add_row(row.type, Text(row.values), row.updated, row.age, validity)
-    below = Text("\n".join(("", counters, *hints)), no_wrap=True, overflow="ellipsis")
-    return Constrain(Group(table, below), _WIDEST)
+    below = Text("\n".join(("", counters, *hints)))
+    return Constrain(Group(Text(f"{where}\n"), table, below), _WIDEST)
 
 
 def _counters(container: Container) -> str:
@@ -106,11 +106,12 @@ def _counters(container: Container) -> str:
 def _hints(container: Container) -> Sequence[str]:
     settings, url = container.settings(), mask_url(container.store_url())
     own = container.embedded_server() is not None and settings.store_url is None
+    prefix = f" --key-prefix {settings.key_prefix}" if settings.key_prefix else ""
     return (
         "",
-        f"Read back from {url}. Try:",
+        "Try:",
         *([f"  redis-cli -p {urlsplit(url).port} get {settings.key_prefix}{_TYPES[0]}"] if own else ()),
-        f"  {_command()} get {_TYPES[0]} --redis-url {url}",
+        f"  {_command()} get{prefix} {_TYPES[0]} --redis-url {url}",
         "Ctrl-C ends it.",
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from application.ports import StoreUnavailable
 from entrypoints.container import Container
+from entrypoints.settings import mask_url
 
 # Seconds until a publisher that nobody heard tries again.
 _RETRY = 0.1
@@ -109,6 +110,15 @@ SAMPLES = (
     Sample("price:ACME", 2, _price, burst=20),
     Sample("sensor:cellar", 2, _humidity, late=8),
 )
+
+
+def destination(container: Container) -> str:
+    """Where the messages go and the records are, for a person."""
+    settings, of = container.settings(), mask_url(container.channel_url())
+    store = f" of {mask_url(container.store_url())}" if settings.store_url else ""
+    kind, channel = "stream" if settings.transport == "stream" else "channel", settings.publishing_channel()
+    key = f"{settings.key_prefix}{SAMPLES[0].type}"
+    return f"Samples go to the {kind} {channel} of {of}, their records to keys such as {key}{store}"
 
 
 async def publish_samples(container: Container, *, channel: str) -> None:

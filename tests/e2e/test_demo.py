@@ -21,6 +21,7 @@ import pytest
 
 from entrypoints.sample_publishers import SAMPLES
 from tests.servers import Server
+from tests.service import Publisher, stored
 
 _ROOT = Path(__file__).parents[2]
 _TYPES = [sample.type for sample in SAMPLES]
@@ -122,7 +123,9 @@ def test_behind_a_pipe_every_record_is_a_line_and_the_duration_ends_it(tmp_path:
     with demo(tmp_path, "--duration", "2s") as running:
         assert running.ends() == 0
         address, *lines = running.output.splitlines()
-        assert address.startswith("Read back from redis://")
+        assert re.fullmatch(
+            r"Samples go to the channel update of redis://\S+, their records to keys such as weather:berlin", address
+        )
         records = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\S+) +\d+s (.*)", line) for line in lines]
         found = {record[1]: json.loads(record[2]) for record in records if record}
         assert all(records), running.output
@@ -195,14 +198,47 @@ def test_a_log_line_stands_above_the_table(tmp_path: Path) -> None:
 
 def test_without_rich_a_terminal_gets_lines_and_is_told_how_to_get_the_table(tmp_path: Path) -> None:
     with demo(tmp_path, columns=80, program=_WITHOUT_RICH) as running:
-        running.shows('pip install "kv-updater\\[demo\\]"', *_TYPES)
+        running.shows('in the checkout, pip install "\\.\\[demo\\]"', *_TYPES)
         assert running.ends(signal.SIGINT) == 0
         assert "\x1b" not in running.output
 
 
+def demo_for_a_second(*flags: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *_MODULE, "demo", "--duration", "1s", *flags]
+    return subprocess.run(
+        command, env=_environment() | (env or {}), capture_output=True, text=True, timeout=60, check=True
+    )
+
+
+def test_on_a_server_that_is_named_it_keeps_to_a_channel_and_keys_of_its_own(redis_url: str, server: Server) -> None:
+    busy = {"KV_UPDATER_CHANNEL": "update", "KV_UPDATER_KEY_PREFIX": "live:"}
+    with Publisher(server.port) as everybody:
+        everybody.subscribe("update")
+        ended = demo_for_a_second("--redis-url", redis_url, env=busy)
+        server.command("PUBLISH", "update", "the first")
+        assert everybody.reply()[2] == b"the first"
+
+    assert set(stored(server)) == {f"demo:{type_}" for type_ in _TYPES}
+    assert ended.stderr.splitlines()[0] == (
+        f"Samples go to the channel kv-updater:demo of {redis_url}, their records to keys such as demo:weather:berlin"
+    )
+
+
+def test_a_channel_and_a_prefix_that_are_named_with_the_server_are_used(redis_url: str, server: Server) -> None:
+    flags = ("--redis-url", redis_url, "--channel", "mine", "--key-prefix", "m:")
+    ended = demo_for_a_second(*flags)
+
+    assert set(stored(server)) == {f"m:{type_}" for type_ in _TYPES}
+    assert ended.stderr.startswith("Samples go to the channel mine of ")
+
+
+def test_the_table_names_the_prefix_with_which_a_record_is_found(tmp_path: Path, redis_url: str) -> None:
+    with demo(tmp_path, "--redis-url", redis_url, columns=120) as running:
+        running.shows("the channel kv-updater:demo of", r"get --key-prefix demo: weather:berlin")
+        assert running.ends(signal.SIGINT) == 0
+
+
 def test_a_server_named_by_the_environment_gets_no_sample_records(redis_url: str, server: Server) -> None:
-    environment = {**os.environ, "KV_UPDATER_REDIS_URL": redis_url, "KV_UPDATER_STORE_URL": redis_url}
-    command = [sys.executable, "-m", "entrypoints.cli", "demo", "--duration", "1s"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    ended = demo_for_a_second(env={"KV_UPDATER_REDIS_URL": redis_url, "KV_UPDATER_STORE_URL": redis_url})
     assert "weather:berlin" in ended.stdout
     assert server.command("DBSIZE") == 0

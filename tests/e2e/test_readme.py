@@ -35,7 +35,7 @@ _COMMANDS = {"run", "demo", "publish", "get", "config", "dead-letters"}
 _ENDS_BY_ITSELF = re.compile(r"memory://|kv-updater (publish|get|config|dead-letters)\b")
 # What only reads is asked again until the answer is there: what it reads is written by another process.
 _READS = re.compile(r"kv-updater (get|dead-letters list)\b")
-_READY = re.compile(r"\bSubscribed\b|^Read back from", re.MULTILINE)
+_READY = re.compile(r"\bSubscribed\b|^Samples go to", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,8 @@ def test_a_missing_package_is_one_clear_error() -> None:
     bare = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert bare.returncode == 1
     assert bare.stderr.splitlines()[-1] == (
-        "adapters.embedded.server.EmbeddedServerError: embedded:// needs a package not installed here: "
-        'pip install "kv-updater[embedded]"'
+        "adapters.embedded.server.EmbeddedServerError: embedded:// needs a package that is not installed here: "
+        'in the checkout, pip install ".[embedded]"'
     )
 
 
