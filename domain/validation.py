@@ -98,7 +98,7 @@ class Validator:
         if not (0 < len(type_) <= _SHORT_TYPE and type_.isprintable()) and (detail := _why_no_type(type_)):
             return Rejection(Reason.MALFORMED, detail)
         if memoryview(members.values)[0] not in _OPENS_VALUES:
-            return Rejection(Reason.MALFORMED, "`values` is missing, or neither an object nor an array")
+            return Rejection(Reason.MALFORMED, _why_no_values(members.values))
         if self._forbids and self._is_forbidden(type_):
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
@@ -149,6 +149,12 @@ def _why_no_type(type_: str) -> str | None:
     if _CONTROL.search(type_):
         return "`type` has a control character"
     return None
+
+
+def _why_no_values(text: msgspec.Raw) -> str:
+    if memoryview(text)[0] == ord('"'):
+        return "`values` is a string, not an object or an array: as a field of a stream entry it must be whole JSON"
+    return "`values` is missing, or neither an object nor an array"
 
 
 def _type(text: msgspec.Raw) -> str:

@@ -1,8 +1,9 @@
-"""Sets the log up, once: one sink on standard error, as text for people or as JSON, a line an entry."""
+"""Sets the log up, once: one sink on standard error, as text for people or as JSON, a line an entry, in UTC."""
 
 import json
 import logging
 import sys
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loguru import logger
@@ -33,7 +34,8 @@ def set_up_logs(level: str, form: str, stream: TextIO | None = None) -> "Logger"
 
 def _as_text(record: Any) -> str:
     fields = "".join(f" {name}={_plain(value)}" for name, value in record["extra"].items() if value is not None)
-    line = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS} {record['level'].name:<7} {printable(record['message'])}{fields}"
+    time = f"{record['time']:YYYY-MM-DD HH:mm:ss.SSS!UTC}Z"
+    line = f"{time} {record['level'].name:<7} {printable(record['message'])}{fields}"
     return f"{line}\n{_traceback(record)}" if _shows_traceback(record) else line
 
 
@@ -44,7 +46,11 @@ def _plain(value: object) -> str:
 
 
 def _as_json(record: Any) -> str:
-    entry = {"time": record["time"].isoformat(), "level": record["level"].name, "message": record["message"]}
+    entry = {
+        "time": record["time"].astimezone(UTC).isoformat(),
+        "level": record["level"].name,
+        "message": record["message"],
+    }
     entry |= record["extra"]
     # JSON itself leaves some of what a terminal obeys as it is.
     entry = {name: printable(value) if isinstance(value, str) else value for name, value in entry.items()}

@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from loguru import logger
@@ -192,6 +195,28 @@ def test_text_lines_hold_the_fields_and_json_lines_are_json(log: io.StringIO) ->
     (line,) = text.getvalue().splitlines()
     fields = r'detail="no `type`" channel=update payload="{\"a\":\"{x}\"}\\n"'
     assert line.endswith(f" WARNING Message rejected: malformed {fields}")
+
+
+def test_the_time_of_a_line_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = {}
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX-05:30")
+        time.tzset()
+        before = datetime.now(UTC)
+        for form in ("text", "json"):
+            stream = io.StringIO()
+            set_up_logs("INFO", form, stream)
+            logger.info("now")
+            lines[form] = stream.getvalue()
+        logger.remove()
+    time.tzset()
+
+    text = re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z", lines["text"])
+    assert text is not None, lines
+    as_json = json.loads(lines["json"])["time"]
+    assert as_json.endswith("+00:00")
+    for told in (text[0], as_json):
+        assert abs(datetime.fromisoformat(told) - before) < timedelta(minutes=5)
 
 
 def test_other_libraries_are_heard(log: io.StringIO) -> None:

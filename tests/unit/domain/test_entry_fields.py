@@ -85,6 +85,16 @@ def test_what_is_no_message_is_rejected(fields: tuple[bytes, ...], reason: Reaso
     assert reason_of(*fields) is reason
 
 
+@pytest.mark.parametrize(("values", "missing"), [((b"values", b'{"open": fals'), False), ((b"other", b"{}"), True)])
+def test_values_that_are_broken_json_are_told_from_those_that_are_missing(
+    values: tuple[bytes, bytes], *, missing: bool
+) -> None:
+    verdict = judged(b"type", b"key", *values)
+    assert isinstance(verdict, Rejection)
+    assert ("missing" in verdict.detail) is missing
+    assert ("JSON" in verdict.detail) is not missing
+
+
 @pytest.mark.parametrize(
     "values", [b'{},"type":"other"', b'{}}{"type":"other"', b'[],"values":{}', b'{} , "updated":null']
 )
