@@ -113,7 +113,9 @@ async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: as
             raise others or group from None
         # No message is to blame for that.
         await updater.stop()
-        logger.bind(detail=str(refused.exceptions[0])).error("Redis refuses what the service needs")
+        of_store = isinstance(refused.exceptions[0], StoreRefused) and settings.store_url is not None
+        setting = "store_url" if of_store else "redis_url"
+        logger.bind(detail=str(refused.exceptions[0]), setting=setting).error("Redis refuses what the service needs")
         return 1
     _with_totals(container).info("KV-Updater stopped")
     return 0

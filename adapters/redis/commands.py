@@ -46,6 +46,7 @@ class _Replies(Socket):
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
 
     def data_received(self, data: bytes) -> None:
+        self.doubt.answered = True
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not _INCOMPLETE:
@@ -107,7 +108,8 @@ class Commands:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
-            raise StoreUnavailable("timeout", f"no answer within {self.timeout:g} s") from None
+            doubt = "" if replies is None else replies.doubt
+            raise StoreUnavailable("timeout", f"no answer within {self.timeout:g} s{doubt}") from None
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")

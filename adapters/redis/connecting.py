@@ -5,6 +5,7 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,14 @@ from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+_NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not allowed in cluster mode)")
+# How redis-py tells of a server that took the connection and said nothing; a TLS handshake is part of connecting.
+_UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
+_UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
+
+
+_TLS_WANTED = "; perhaps this port speaks TLS: then the URL begins with rediss"
+_TLS_MISSING = "; perhaps this port does not speak TLS: then the URL begins with redis"
 
 
 class ConnectionFailed(ConnectionError):
@@ -21,7 +30,18 @@ class ConnectionFailed(ConnectionError):
 
 
 class LoginRefused(PermissionError):
-    """The server turned the login down; another try will not help."""
+    """The server turned the login or the database down; another try will not help."""
+
+
+class Doubt:
+    """Whether a server has ever answered; as a text, until then, what may be wrong with the URL."""
+
+    def __init__(self, hint: str = "") -> None:
+        self.answered = False
+        self._hint = hint
+
+    def __str__(self) -> str:
+        return "" if self.answered else self._hint
 
 
 class Socket(asyncio.Protocol):
@@ -30,6 +50,8 @@ class Socket(asyncio.Protocol):
     transport: asyncio.Transport
     _closed = False
     _dropped: str | None = None
+    doubt = Doubt()
+    """That of the server; whoever reads from it says that it has answered."""
     connection: AbstractConnection
     """Whose socket it was: it must live as long, or it would close the socket."""
 
@@ -49,7 +71,7 @@ class Socket(asyncio.Protocol):
 
     def ending(self, error: Exception | None) -> str:
         """Why it ended, for a person; `error` is what `connection_lost` was called with."""
-        return str(error or self._dropped or "closed by the server")
+        return self._dropped or f"{error or 'closed by the server'}{self.doubt}"
 
 
 Address = tuple[str, int]
@@ -89,12 +111,17 @@ class Connector:
     """
 
     def __init__(self, url: str, *, timeout: float, masters: Masters | None = None) -> None:
-        # RESP2: the same messages, and less work to parse them.
-        options: dict[str, Any] = {"socket_connect_timeout": timeout, "socket_timeout": timeout, "protocol": 2}
+        # RESP2: the same messages, and less work to parse them. A TLS handshake ends before the call that waits for it
+        # gives up, so that it can say why.
+        tls = url.startswith("rediss:")
+        connecting = 0.9 * timeout if tls else timeout
+        options: dict[str, Any] = {"socket_connect_timeout": connecting, "socket_timeout": timeout, "protocol": 2}
         options |= parse_url(url)
         self._connection_class: type[AbstractConnection] = options.pop("connection_class", Connection)
         self._options = options
         self._masters = masters
+        self._unanswered = _UNANSWERED_WITH_TLS if tls else _UNANSWERED
+        self._doubt = Doubt("" if url.startswith("unix:") else _TLS_MISSING if tls else _TLS_WANTED)
         self._sockets: WeakKeyDictionary[Socket, Address | None] = WeakKeyDictionary()
         self._switched_to: Address | None = None
 
@@ -110,7 +137,7 @@ class Connector:
         master = None if self._masters is None else await self._masters.find()
         connection = await self._log_in(master)
         socket = make_socket()
-        socket.connection = connection
+        socket.connection, socket.doubt = connection, self._doubt
         socket.transport = connection._writer.transport  # type: ignore[union-attr, assignment] # noqa: SLF001
         socket.transport.set_protocol(socket)
         socket.transport.resume_reading()
@@ -151,8 +178,10 @@ class Connector:
         except (RedisError, OSError) as error:
             await connection.disconnect(nowait=True)
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
-            refused = isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
-            raise (LoginRefused if refused else ConnectionFailed)(without_arguments(error)) from None
+            causes = (error, error.__cause__)
+            refused = any(isinstance(cause, _REFUSALS) or _NO_SUCH_DATABASE.match(str(cause)) for cause in causes)
+            doubt = self._doubt if self._unanswered.match(str(error)) else ""
+            raise (LoginRefused if refused else ConnectionFailed)(f"{without_arguments(error)}{doubt}") from None
         return connection
 
 

@@ -41,6 +41,7 @@ class Drain(Socket):
         self._held = False
 
     def data_received(self, data: bytes) -> None:
+        self.doubt.answered = True
         self._chunks.append(data)
         self.heard_at = self.came_at = asyncio.get_running_loop().time()
         self.bytes += len(data)

@@ -101,7 +101,8 @@ class PubSubSubscriber:
         except hiredis.ProtocolError as error:
             raise _failure(None, error) from None
         except TimeoutError:
-            raise SubscriptionLost(f"not confirmed within {self._timeout:g} s") from None
+            doubt = "" if self._drain is None else self._drain.doubt
+            raise SubscriptionLost(f"not confirmed within {self._timeout:g} s{doubt}") from None
 
     async def receive(self) -> Sequence[Delivery]:
         deliveries, self._early = self._early, []

@@ -28,6 +28,8 @@ SOON = 10.0  # seconds: for what must happen
 PASSWORD = "p@ss:wörd/1"  # as people choose them
 PASSWORD_IN_URL = "p%40ss%3Aw%C3%B6rd%2F1"
 WRONG = "not-it-at-all"
+TLS = "; perhaps this port speaks TLS: then the URL begins with rediss"
+NO_TLS = "; perhaps this port does not speak TLS: then the URL begins with redis"
 
 
 class Recorder(Socket):
@@ -394,13 +396,74 @@ class TestCertificates:
         assert_harmless(str(error.value))
         await until(lambda: not place.clients())
 
-    async def test_a_server_without_tls_is_a_failure_in_time(self, place: Place) -> None:
+    async def test_a_server_without_tls_is_a_failure_in_time_that_says_so(self, place: Place) -> None:
         port = str(place.server.port)
-        without = Connector(place.url.replace(str(place.server.port + 10_000), port), timeout=0.2)
+        url = place.url.replace(str(place.server.port + 10_000), port)
         with pytest.raises(ConnectionFailed) as error:
-            await without.connect(Recorder)
+            await Connector(url, timeout=0.2).connect(Recorder)
         assert_harmless(str(error.value))
+        assert str(error.value).endswith(NO_TLS)
+        # Whoever waits for it no longer than that hears it too.
+        with pytest.raises(StoreUnavailable) as told:
+            await Commands(Connector(url, timeout=2.0), timeout=2.0).call("PING")
+        assert str(told.value).endswith(NO_TLS)
         await until(lambda: not place.clients())
+
+
+def subscriber_by(connector: Connector, *, timeout: float) -> PubSubSubscriber:
+    return PubSubSubscriber(
+        connector, ["update"], probe=None, max_backlog_bytes=1 << 20, timeout=timeout, observer=Events()
+    )
+
+
+@pytest.mark.parametrize("place", ["TLS"], indirect=True)
+class TestTlsThatIsNotExpected:
+    @pytest.mark.parametrize("login", ["", f":{PASSWORD_IN_URL}@"], ids=["no login", "login"])
+    async def test_who_speaks_to_it_without_is_told_what_may_be_wrong(self, place: Place, login: str) -> None:
+        connector = Connector(f"redis://{login}127.0.0.1:{place.server.port + 10_000}", timeout=SOON)
+        commands, subscriber = Commands(connector, timeout=SOON), subscriber_by(connector, timeout=SOON)
+        with pytest.raises(StoreUnavailable) as told:
+            await commands.call("PING")
+        await commands.close()
+        with pytest.raises(SubscriptionLost) as lost:
+            await subscriber.subscribe()
+        await subscriber.close()
+        assert str(told.value).endswith(TLS)
+        assert str(lost.value).endswith(TLS)
+        assert_harmless(str(lost.value) + str(told.value))
+
+
+async def test_a_server_that_accepts_and_says_nothing_may_speak_tls() -> None:
+    with Server(ALL[0]) as server:
+        server.freeze()
+        commands = Commands(Connector(server.url, timeout=0.2), timeout=0.2)
+        with pytest.raises(StoreUnavailable) as told:
+            await commands.call("PING")
+        await commands.close()
+        subscriber = subscriber_by(Connector(server.url, timeout=0.2), timeout=0.2)
+        with pytest.raises(SubscriptionLost) as lost:
+            await subscriber.subscribe()
+        await subscriber.close()
+    assert str(told.value) == f"no answer within 0.2 s{TLS}"
+    assert str(lost.value) == f"not confirmed within 0.2 s{TLS}"
+
+
+async def test_a_server_that_has_answered_once_is_not_in_doubt() -> None:
+    with Server(ALL[0]) as server:
+        connector = Connector(server.url, timeout=0.2)
+        commands = Commands(connector, timeout=0.2)
+        await commands.call("PING")
+        server.freeze()
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable) as told:
+                await commands.call("PING")
+            assert str(told.value) == "no answer within 0.2 s"
+        await commands.close()
+
+
+async def test_a_database_that_is_not_there_is_a_refusal(server: Server) -> None:
+    with pytest.raises(LoginRefused, match="DB index is out of range"):
+        await Connector(server.url.replace("/0", "/99"), timeout=SOON).connect(Recorder)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -18,8 +18,10 @@ commands = pytest.mark.parametrize("command", ["subscribe", "publish", "evalsha"
 places = pytest.mark.parametrize("place", ["redis-url", "store-url"])
 
 
-def ends_with_one_error(noted: Noted, fault: str, own: Server, directory: Path, flags: dict[str, str]) -> str:
-    """What the line says; `flags` are those of the command line."""
+def ends_with_one_error(
+    noted: Noted, fault: str, own: Server, directory: Path, flags: dict[str, str], *, setting: str = "redis_url"
+) -> str:
+    """What the line says; `flags` are those of the command line. It names the setting."""
     words = [word for name, value in flags.items() for word in (f"--{name}", value)]
     with noted(fault, own.kind) as row, started("--log-format", "json", *words, directory=directory) as service:
         assert service.ends() == 1
@@ -28,6 +30,7 @@ def ends_with_one_error(noted: Noted, fault: str, own: Server, directory: Path, 
         assert [entry for entry in service.entries if entry["level"] in ("WARNING", "ERROR")] == told
         assert len(service.entries) == len(service.raw_log.splitlines())
         assert service.logged("Ready") == []
+        assert told[0]["setting"] == setting
         assert SECRET.encode() not in service.raw_log
         row.happened, row.lost = f"exit code 1: {told[0]['detail']}", "0"
         return str(told[0]["detail"])
@@ -56,8 +59,17 @@ def test_a_login(
 ) -> None:
     own.command("CONFIG", "SET", "requirepass", SECRET)
     flags = {"redis-url": redis_url, "store-url": redis_url} | {place: f"redis://{userinfo}127.0.0.1:{own.port}"}
-    told = ends_with_one_error(noted, f"{name} at the start: {place.removesuffix('-url')}", own, tmp_path, flags)
+    fault, setting = f"{name} at the start: {place.removesuffix('-url')}", place.replace("-", "_")
+    told = ends_with_one_error(noted, fault, own, tmp_path, flags, setting=setting)
     assert ("uthentication required" if name == "NOAUTH" else "invalid username-password") in told
+
+
+@places
+def test_a_database_that_is_not_there(*, noted: Noted, own: Server, redis_url: str, tmp_path: Path, place: str) -> None:
+    flags = {"redis-url": redis_url, "store-url": redis_url} | {place: f"redis://127.0.0.1:{own.port}/99"}
+    fault, setting = f"no such database: {place.removesuffix('-url')}", place.replace("-", "_")
+    told = ends_with_one_error(noted, fault, own, tmp_path, flags, setting=setting)
+    assert "DB index is out of range" in told
 
 
 @commands
