@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from application.ports import StoreRefused, StoreUnavailable
 from domain.errors import Rejection
 from entrypoints.container import Container
 from entrypoints.logs import set_up_logs
@@ -32,7 +33,7 @@ async def publish(
 ) -> int:
     """Publish on the first channel that is no pattern, and say how many received it; 1 if nobody did.
 
-    To a stream it is added, whoever reads it.
+    To a stream it is added, whoever reads it. With `every` it goes on while the server is away, and says so.
 
     `values` is JSON text; without it it is read from `file` (`-`: standard input).
     """
@@ -54,9 +55,16 @@ async def publish(
                 verdict = container.validator().accept(payload, channel.encode())
                 if isinstance(verdict, Rejection):
                     raise SettingsError(f"an updater would reject this message: {verdict.reason}: {verdict.detail}")
-                receivers = await publisher.publish(channel, payload)
-                kept = settings.transport == "stream"
-                print(f"{type_}: {'added to' if kept else f'received by {receivers} on'} {channel}", flush=True)
+                try:
+                    receivers = await publisher.publish(channel, payload)
+                except StoreUnavailable as error:
+                    if every is None or isinstance(error, StoreRefused):
+                        raise
+                    receivers = 0
+                    print(f"kv-updater: {type_} was not published: {printable(str(error))}", file=sys.stderr)
+                else:
+                    kept = settings.transport == "stream"
+                    print(f"{type_}: {'added to' if kept else f'received by {receivers} on'} {channel}", flush=True)
                 exit_code = 0 if receivers else 1
                 if every is None:
                     return exit_code

@@ -99,6 +99,27 @@ class TestPublish:
             assert set(publishing.output.splitlines()) == {"key: received by 1 on update"}
             assert updated == sorted(set(updated))
 
+    def test_again_and_again_goes_on_over_a_restart_of_the_server(self, tmp_path: Path) -> None:
+        with Server() as own:
+            every = ("publish", "key", "--values", "{}", "--every", "20ms", "--redis-url", own.url)
+            with started(*every, directory=tmp_path) as publishing:
+                until(lambda: "received by" in publishing.output, lambda: publishing.raw_log)
+                own.kill()
+                publishing.says("kv-updater: key was not published: ")
+                own.start()
+                with Publisher(own.port) as listener:
+                    listener.subscribe("update")
+                    assert json.loads(listener.reply()[2])["type"] == "key"
+                assert publishing.ends(signal.SIGINT) == 0
+
+    def test_again_and_again_ends_where_it_is_refused(self, tmp_path: Path) -> None:
+        with Server(password="secret") as closed:
+            url = closed.url.replace("secret", "another")
+            done = command("publish", "a", "--values", "{}", "--every", "1s", "--redis-url", url, directory=tmp_path)
+
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+
     def test_what_is_published_is_what_get_prints(self, server: Server, redis_url: str, tmp_path: Path) -> None:
         with subscribed(redis_url, directory=tmp_path) as service:
             assert run(redis_url, tmp_path, "publish", "key", "--values", self.VALUES).returncode == 0

@@ -257,7 +257,10 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(_ROOT)!r})\n"
             f"from tests.servers import Server\nprint(Server(port={server.port}).command(*sys.argv[1:]))\n"
         )
-        client.chmod(0o755)
+        python = programs / "python"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        for program in (client, python):
+            program.chmod(0o755)
         try:
             yield somebody
         finally:
