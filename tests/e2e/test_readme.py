@@ -292,6 +292,13 @@ def test_the_table_of_reasons_is_that_of_the_domain() -> None:
     assert [_code(reason) for reason, _ in _table("reason", "when")] == list(Reason)
 
 
+def test_the_numbers_it_explains_are_those_of_the_last_line() -> None:
+    (line,) = re.findall(r"KV-Updater stopped (.*)", _README)
+    shown = re.findall(r"(\w+)=", line)
+    explained = [_code(number) for number, _ in _table("number", "means")]
+    assert explained == shown[: len(explained)]
+
+
 def test_the_example_message_becomes_the_example_record() -> None:
     payload = _block("json", "message").text.strip().encode()
     expected = _block("json", "record").text.strip().encode()
