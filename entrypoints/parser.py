@@ -35,12 +35,18 @@ class Parser(ArgumentParser):
             if flag not in self._option_string_actions:
                 known = nearest(flag, self._option_string_actions)
                 message = f"unknown flag {flag}, the nearest known one is {known}"
+                if commands := self._commands_with(flag):
+                    message = f"{flag} is a flag of {' and '.join(commands)}, and goes behind the command"
                 break
         else:
             message = re.sub("ignored explicit argument.*", "takes no value", message, flags=re.DOTALL)
             # A wrong command or action is named, unless it looks like a URL: that may hold a password.
             message = re.sub(r"[^\s='\"]*(:/|:\S*@).*", "...", message, flags=re.DOTALL)
         self.exit(_EXIT_USAGE, f"kv-updater: {message} ({self.prog} --help lists what is known)\n")
+
+    def _commands_with(self, flag: str) -> list[str]:
+        commands = [action.choices for action in self._actions if isinstance(action.choices, dict)]
+        return [name for each in commands for name, parser in each.items() if flag in parser._option_string_actions]  # noqa: SLF001
 
     def _flags(self) -> Iterator[str]:
         """The flags that are given to this parser, without values: not those behind a command, which has its own."""
