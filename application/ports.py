@@ -20,6 +20,10 @@ class MasterReplaced(SubscriptionLost):
     """Another server has taken its place: publishers may have been there long before this was noticed."""
 
 
+class SubscriptionMoved(SubscriptionLost):
+    """The server that was asked has the channel no more; whoever has it is to be asked. That is no fault yet."""
+
+
 class SubscriptionRefused(PermissionError):
     """The server will not let us subscribe (login, ACL): trying again without a change will not help."""
 

@@ -12,6 +12,7 @@ from application.ports import (
     MessageSubscriber,
     Observer,
     SubscriptionLost,
+    SubscriptionMoved,
     SubscriptionRefused,
 )
 from application.readiness import Readiness
@@ -86,7 +87,8 @@ class Subscription:
                     self._backoff.reset()
                 self._gaps.lost(self._subscriber.silent_for, lost)
                 self._set_confirmed(now=False)
-                await self._wait(lost)
+                if not isinstance(lost, SubscriptionMoved):
+                    await self._wait(lost)
             else:
                 if not deliveries:
                     self._end()

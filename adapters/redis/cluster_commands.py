@@ -69,7 +69,7 @@ class ClusterCommands:
         return [replies[index] for index in range(len(commands))]
 
     def node_of(self, slot: int) -> Address | None:
-        """Who serves it, as far as is known; None: nobody."""
+        """Who serves it, as far as is known: just after a call, who has answered it. None: nobody."""
         return self._cluster.master_of(slot)
 
     async def slots(self) -> Sequence[int]:
@@ -130,11 +130,18 @@ class SlotCommands:
     def __init__(self, commands: ClusterCommands, key: str | bytes) -> None:
         self._commands = commands
         self._key = key
+        self._at: Address | None = None
+        self._moves = 0
 
     @property
     def reconnects(self) -> int:
         """As `ClusterCommands.reconnects`."""
         return self._commands.reconnects
+
+    @property
+    def moves(self) -> int:
+        """How often another node has answered than the time before."""
+        return self._moves
 
     async def call(self, *arguments: Argument) -> Any:
         """The reply to one command. Raises StoreUnavailable."""
@@ -144,6 +151,8 @@ class SlotCommands:
         """The replies to several, sent in one write. Raises StoreUnavailable; then some may have been executed."""
         slot = slot_of(self._key)
         replies = await self._commands.calls([(slot, command) for command in commands])
+        before, self._at = self._at, self._commands.node_of(slot)
+        self._moves += before not in (None, self._at)
         for reply in replies:
             if isinstance(reply, StoreUnavailable):
                 raise reply

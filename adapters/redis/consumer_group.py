@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.redis.cluster_commands import SlotCommands
 from adapters.redis.commands import Argument, Commands
+from adapters.redis.same_server import SameServer
 from adapters.redis.stream_replies import Look, Stored, entries_of, look_at, rows_of, told
 from application.ports import StoreUnavailable
 
@@ -38,6 +39,7 @@ class ConsumerGroup:
         self.stream = stream.encode()
         self._group = group
         self._names = consumer + b":"
+        self._reads_from, self._asks = SameServer(reading), SameServer(asking)
         self.rename()
 
     def rename(self) -> None:
@@ -46,7 +48,8 @@ class ConsumerGroup:
         What it is given then belongs to a consumer that stays silent, and is claimed like all that the dead leave.
         """
         self.consumer = self._names + token_hex(4).encode()
-        self._reconnects: int | None = None
+        self._reads_from.forget()
+        self._asks.forget()
 
     async def rehearse(self) -> None:
         """Use each command, to no effect, so that one that is denied is told now and not in the middle of the work.
@@ -68,6 +71,7 @@ class ConsumerGroup:
         )
         for reply in replies:
             told(reply)
+        self._asks.check()
 
     async def create(self) -> None:
         """Make the group, and the stream, where they are missing. It starts at the first entry."""
@@ -83,11 +87,9 @@ class ConsumerGroup:
         read = (*read, "BLOCK", round(wait * 1000), "STREAMS", self.stream, ">")
         groups: tuple[Argument, ...] = ("XINFO", "GROUPS", self.stream)
         replies = await self._reading.calls(groups, ("XLEN", self.stream), read, groups)
-        before_this = self._reconnects
-        self._reconnects = self._reading.reconnects
-        if before_this not in (None, self._reconnects):
-            # Another server may answer now, that has not what was settled on the one before.
-            raise StoreUnavailable("connection", "the connection was lost between two reads")
+        self._reads_from.check()
+        # What was settled since the last read was settled over this one.
+        self._asks.check()
         # First of all what the read met: where there is no stream any more, the others say it in other words.
         entries = entries_of(told(replies[2]))
         before, length, after = (told(replies[number]) for number in (0, 1, 3))
@@ -103,6 +105,7 @@ class ConsumerGroup:
     async def claim(self, ids: Mapping[bytes, int], idle: float) -> list[Stored]:
         """Take these over, delivered so often; not those that somebody has taken in the last `idle` seconds."""
         claimed = await self._claim(ids, idle)
+        self._asks.check()
         # Before Redis 7 there is a nil for an entry that was deleted.
         entries: dict[bytes, Stored] = {entry[0]: entry for entry in claimed if entry}
         return [entries[id_] for id_ in ids if id_ in entries]

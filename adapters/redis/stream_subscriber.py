@@ -4,9 +4,20 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
+from adapters.redis.same_server import MOVED
 from adapters.redis.stream_reader import StreamReader
 from application.commit_batch import Entry
-from application.ports import Delivery, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+from application.ports import (
+    Delivery,
+    StoreRefused,
+    StoreUnavailable,
+    SubscriptionLost,
+    SubscriptionMoved,
+    SubscriptionRefused,
+)
+
+# What a read that waits hears, before Redis 7.2, where the key goes to another node of a cluster; or is deleted.
+_MOVED = (MOVED, "unblocked")
 
 
 class StreamSubscriber:
@@ -40,11 +51,11 @@ class StreamSubscriber:
         return 0.0
 
     async def subscribe(self) -> None:
+        self._subscription += 1
         await self._stop()
         # All connections anew: what a read would still bring is no answer to the next, and either may be a dead one.
         await asyncio.gather(*(reader.group.close() for reader in self._readers.values()))
         self._ending, self._lost = False, None
-        self._subscription += 1
         try:
             for reader in self._readers.values():
                 await reader.open(self._subscription)
@@ -99,8 +110,14 @@ class StreamSubscriber:
         for entry in entries:
             if entry.subscription == self._subscription:
                 ids[entry.stream].append(entry.id)
+        subscription = self._subscription
         for stream, settled in ids.items():
-            await self._readers[stream].group.acknowledge(settled)
+            try:
+                await self._readers[stream].group.acknowledge(settled)
+            except StoreUnavailable:
+                # A new subscription closes the connections of the one before, whose entries all come again.
+                if subscription == self._subscription:
+                    raise
 
     async def unsubscribe(self) -> None:
         # The reads that wait come to their end soon: broken off, what they bring would be left for others to claim.
@@ -139,4 +156,6 @@ def _has_come(task: asyncio.Task[list[Delivery]]) -> bool:
 
 
 def _lost(error: BaseException) -> BaseException:
-    return SubscriptionLost(str(error)) if isinstance(error, StoreUnavailable) else error
+    if not isinstance(error, StoreUnavailable):
+        return error
+    return (SubscriptionMoved if error.kind in _MOVED else SubscriptionLost)(str(error))

@@ -7,7 +7,7 @@ import pytest
 
 from application.backoff import Backoff
 from application.events import EndedInGap, ReadinessChanged, Subscribed, SubscriptionBroken
-from application.ports import Delivery, MasterReplaced, SubscriptionLost, SubscriptionRefused
+from application.ports import Delivery, MasterReplaced, SubscriptionLost, SubscriptionMoved, SubscriptionRefused
 from application.readiness import Readiness
 from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
@@ -97,6 +97,18 @@ async def test_after_a_loss_it_subscribes_again_and_goes_on() -> None:
     assert listening.subscription.confirmed
     assert listening.subscriber.subscribed == 2
     assert listening.observer.of(SubscriptionBroken) == [SubscriptionBroken("closed by the server", 0.05)]
+    assert listening.tally.reconnects == 1
+
+
+async def test_where_the_channel_has_only_moved_it_subscribes_again_at_once_and_nothing_is_wrong() -> None:
+    listening = Listening(FIRST, SubscriptionMoved("another node serves it"), SECOND)
+    listening.subscriber.durable = True
+
+    assert [await listening.receive(), await listening.receive()] == [FIRST, SECOND]
+
+    assert listening.subscriber.subscribed == 2
+    assert listening.clock.slept == []
+    assert listening.observer.events == [ReadinessChanged(None), Subscribed(gap=None), Subscribed(gap=None)]
     assert listening.tally.reconnects == 1
 
 
