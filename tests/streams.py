@@ -117,6 +117,11 @@ class Streams:
         return self._version >= 7
 
     @property
+    def forgets_what_a_claim_misses(self) -> bool:
+        """Whether an entry that was trimmed is pending no more when somebody has tried to claim it."""
+        return self._version >= 7
+
+    @property
     def forgets_what_was_trimmed(self) -> bool:
         """Whether it says so of what is still there alone."""
         return self._version >= 8

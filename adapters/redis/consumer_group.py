@@ -121,6 +121,14 @@ class ConsumerGroup:
         found = map(told, await self._asking.calls(*(("XRANGE", self.stream, id_, id_) for id_ in ids)))
         return [id_ for id_, entry in zip(ids, found, strict=True) if not entry]
 
+    async def unowned(self, ids: Sequence[bytes]) -> list[bytes]:
+        """Which of these nobody has to settle."""
+        if not ids:
+            return []
+        name = (self.stream, self._group)
+        found = map(told, await self._asking.calls(*(("XPENDING", *name, id_, id_, 1) for id_ in ids)))
+        return [id_ for id_, rows in zip(ids, found, strict=True) if not rows]
+
     async def acknowledge(self, ids: Sequence[bytes]) -> None:
         """These are settled. Those that are not pending are passed over, as all are where there is no stream."""
         if not ids:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.stream_replies import Stored
@@ -66,6 +66,11 @@ class StreamReader:
         if clock() - started < _QUICK:
             self._at_once = min(self._count, 2 * self._at_once)
         return deliveries
+
+    def have(self, deliveries: Sequence[Delivery]) -> None:
+        """What `next` has returned is in good hands."""
+        if ids := [entry.id for _, _, entry in deliveries if entry is not None]:
+            self._unsettled.have(ids)
 
     def stop(self) -> None:
         """Nothing more is to be read: what is on its way is the last."""

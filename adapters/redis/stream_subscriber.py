@@ -82,6 +82,7 @@ class StreamSubscriber:
             if reader is None:
                 raise self._lost or AssertionError("nothing has come, and nothing has failed")
             deliveries = self._reading.pop(reader).result()
+            reader.have(deliveries)
             self._read_on()
             if deliveries:
                 return deliveries

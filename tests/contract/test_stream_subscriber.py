@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 from redis.crc import key_slot
 
+from adapters.redis.stream_subscriber import StreamSubscriber
 from application.events import EntriesClaimed, EntriesLost
 from application.ports import StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
@@ -636,6 +637,22 @@ class TestRedelivery:
         assert streams.told.events == ([EntriesLost(b"update", 5, why)] if first else [])
         assert list(streams.pending("update")) == list(left)
 
+    async def test_it_asks_less_and_less_often_whether_what_was_taken_before_is_settled(self, own: Streams) -> None:
+        server = own.nodes[0]
+        await (await own.subscribed("update", consumer="other")).close()
+        own.add_many("update", 1, 2)
+        own.leave_unsettled("update", "us", 2)
+        own.command("XCLAIM", "update", GROUP, earlier("us"), 0, "2-0", "RETRYCOUNT", 2)
+        subscriber = await own.subscribed("update", claim_after=1000)
+        came = await receive(subscriber, 1)
+        waiting = asyncio.create_task(receive(subscriber, 1))
+        asked = server.calls("xpending")
+        await asyncio.sleep(1)
+        assert server.calls("xpending") - asked < 20
+        assert not waiting.done()
+        await subscriber.acknowledge(entries(came))
+        assert await waiting == delivered("update", 2, deliveries=3)
+
     async def test_one_whose_name_begins_alike_is_another(self, streams: Streams) -> None:
         streams.add_many("update", 1, 3)
         longer = await streams.subscribed("update", consumer="us:too", claim_after=1000)
@@ -734,6 +751,88 @@ class TestTheDead:
         lost = EntriesLost(b"update", 6, "they were trimmed before they were settled")
         assert streams.told.events == [lost, EntriesClaimed(b"update", 4)]
         assert list(streams.pending("update")) == [7, 8, 9, 10]
+
+
+class TestLostReplies:
+    """What was trimmed before its reply came is told; what has come once is in good hands."""
+
+    TRIMMED = "they were trimmed before they were settled"
+
+    @pytest.fixture
+    async def subscriber(self, on_server: Streams, proxy: TcpProxy) -> StreamSubscriber:
+        """Not the first in its group."""
+        await (await on_server.subscribed("update", consumer="other")).close()
+        return on_server.subscriber("update", port=proxy.port)
+
+    async def test_of_a_read(self, on_server: Streams, proxy: TcpProxy, subscriber: StreamSubscriber) -> None:
+        await subscriber.subscribe()
+        on_server.add_many("update", 1, 3)
+        assert len(await receive(subscriber, 3)) == 3
+        proxy.cut_behind(b"17-0")
+        on_server.add_many("update", 11, 20)
+        assert await receive_to_the_loss(subscriber) == []
+        on_server.command("XTRIM", "update", "MAXLEN", 1)
+        await subscriber.subscribe()
+        assert await receive(subscriber, 1) == delivered("update", 20, subscription=2)
+        assert on_server.told.events == [EntriesLost(b"update", 9, self.TRIMMED)]
+        assert list(on_server.pending("update")) == [20]
+
+    async def test_of_a_read_and_then_of_its_claim(
+        self, on_server: Streams, proxy: TcpProxy, subscriber: StreamSubscriber
+    ) -> None:
+        await subscriber.subscribe()
+        proxy.cut_behind(b"17-0")
+        on_server.add_many("update", 11, 20)
+        assert await receive_to_the_loss(subscriber) == []
+        await subscriber.subscribe()
+        proxy.cut_instead_of_reply(b"XCLAIM")
+        assert await receive_to_the_loss(subscriber) == []
+        on_server.command("XTRIM", "update", "MAXLEN", 1)
+        await subscriber.subscribe()
+        assert await receive(subscriber, 1) == delivered("update", 20, subscription=3)
+        assert on_server.told.events == [EntriesLost(b"update", 9, self.TRIMMED)]
+
+    async def test_of_the_claim_of_what_had_come(
+        self, on_server: Streams, proxy: TcpProxy, subscriber: StreamSubscriber
+    ) -> None:
+        await subscriber.subscribe()
+        on_server.add_many("update", 1, 3)
+        assert len(await receive(subscriber, 3)) == 3
+        await subscriber.subscribe()
+        proxy.cut_instead_of_reply(b"XCLAIM")
+        assert await receive_to_the_loss(subscriber) == []
+        on_server.command("XTRIM", "update", "MAXLEN", 1)
+        await subscriber.subscribe()
+        assert await receive(subscriber, 1) == delivered("update", 3, subscription=3)
+        assert on_server.told.events == []
+
+    async def test_of_the_claim_of_what_the_dead_have_left(
+        self, on_server: Streams, proxy: TcpProxy, subscriber: StreamSubscriber
+    ) -> None:
+        on_server.add_many("update", 1, 3)
+        on_server.leave_unsettled("update", "us", 3)
+        await subscriber.subscribe()
+        proxy.cut_instead_of_reply(b"XCLAIM")
+        assert await receive_to_the_loss(subscriber) == []
+        on_server.command("XTRIM", "update", "MAXLEN", 1)
+        await subscriber.subscribe()
+        assert await receive(subscriber, 1) == delivered("update", 3, deliveries=2, subscription=2)
+        assert on_server.told.events == [EntriesLost(b"update", 2, self.TRIMMED)]
+
+    async def test_of_a_claim_that_met_nothing_any_more(
+        self, on_server: Streams, proxy: TcpProxy, subscriber: StreamSubscriber
+    ) -> None:
+        on_server.add_many("update", 1, 3)
+        on_server.leave_unsettled("update", "us", 3)
+        await subscriber.subscribe()
+        on_server.command("XTRIM", "update", "MAXLEN", 0)
+        proxy.cut_instead_of_reply(b"XCLAIM")
+        assert await receive_to_the_loss(subscriber) == []
+        await subscriber.subscribe()
+        on_server.add_many("update", 4, 4)
+        assert await receive(subscriber, 1) == delivered("update", 4, subscription=2)
+        count = None if on_server.forgets_what_a_claim_misses else 3
+        assert on_server.told.events == [EntriesLost(b"update", count, self.TRIMMED)]
 
 
 class TestTrimming:
