@@ -71,22 +71,25 @@ class ProbeCommands:
     """What a probe of a subscription asks its node, and publishes on another.
 
     A node that the others have lost sight of delivers what is published on it, and nothing else. One that they have
-    lost sight of for a while may have missed what was published meanwhile.
+    lost sight of for a while may have missed what was published meanwhile. While one of them is cut off from it,
+    nothing is proved by what comes from the rest; once the others have given that one up, it is as if it never was.
     """
 
     def __init__(self, cluster: Cluster, node: AnyNode, *, timeout: float) -> None:
         self._node = node
         self._links, self._links_of = BusLinks(), node.made
+        self._cut_off: dict[bytes, str] = {}
         self._here = Commands(SameNode(cluster, node), timeout=timeout)
         self._elsewhere = Commands(AnyNode(cluster, beside=node), timeout=timeout)
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
-        """As `Commands.calls`; what is published comes last. Raises SubscriptionLost too."""
+        """As `Commands.calls`; what is published comes last, and only where no node is cut off. Raises SubscriptionLost
+        too."""
         questions = [command for command in commands if command[0] != "PUBLISH"]
         published = commands[len(questions) :]
+        *replies, links, nodes = await self._here.calls(*questions, ("CLUSTER", "LINKS"), ("CLUSTER", "NODES"))
+        self._check(links, nodes)
         receivers = await self._elsewhere.calls(*published) if published else []
-        *replies, links = await self._here.calls(*questions, ("CLUSTER", "LINKS"))
-        self._check(links)
         return [*replies, *receivers]
 
     async def close(self) -> None:
@@ -94,8 +97,13 @@ class ProbeCommands:
         await self._here.close()
         await self._elsewhere.close()
 
-    def _check(self, links: Any) -> None:
+    def _check(self, links: Any, nodes: Any) -> None:
         if self._links_of != self._node.made:
             self._links, self._links_of = BusLinks(), self._node.made
-        if self._links.renewed(links):
+            self._cut_off = {}
+        before, self._cut_off = self._cut_off, BusLinks.cut_off(links, nodes)
+        if self._links.renewed(links) or before.keys() - self._cut_off.keys():
             raise SubscriptionLost("another node had lost its link to this one: messages may not have come over it")
+        if self._cut_off:
+            addresses = ", ".join(sorted(self._cut_off.values()))
+            raise StoreUnavailable("unlinked", f"the subscription's node has no link from {addresses}")

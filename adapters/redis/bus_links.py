@@ -2,9 +2,14 @@
 
 from typing import Any
 
+# Of a node that the others have given up, or do not know yet: nobody waits for what it publishes.
+_GIVEN_UP = frozenset({b"myself", b"fail", b"handshake", b"noaddr"})
+# Of one that this node alone does not hear.
+_UNHEARD = b"fail?"
+
 
 class BusLinks:
-    """Those into one node, as it tells by CLUSTER LINKS (Redis 7 and later).
+    """Those into one node, as it tells by CLUSTER LINKS (Redis 7 and later) and CLUSTER NODES.
 
     What was on its way over a link that broke is lost, and so is what is published until there is a new one. Neither
     end says so; but the new link has another time of birth.
@@ -13,16 +18,35 @@ class BusLinks:
     def __init__(self) -> None:
         self._made_at: dict[bytes, int] = {}
 
-    def renewed(self, reply: Any) -> bool:
+    def renewed(self, links: Any) -> bool:
         """Whether one was made anew since the last reply. One that is no list of links says nothing."""
-        if not isinstance(reply, list):
-            return False
-        links = map(_members, reply)
-        made_at = {link[b"node"]: link[b"create-time"] for link in links if link[b"direction"] == b"from"}
+        made_at = _made_at(links)
         before = self._made_at
         # A node that is away for a while is remembered.
         self._made_at = before | made_at
         return any(before.get(node, at) != at for node, at in made_at.items())
+
+    @staticmethod
+    def cut_off(links: Any, nodes: Any) -> dict[bytes, str]:
+        """The nodes that nothing comes from though the others know them to be alive, and where they are."""
+        if isinstance(nodes, str):  # by RESP3
+            nodes = nodes.encode()
+        if not isinstance(nodes, bytes):
+            return {}
+        linked = _made_at(links)
+        found = {}
+        for line in nodes.splitlines():
+            name, address, flags, _, _, _, _, state, *_ = line.split()
+            words = set(flags.split(b","))
+            has_link = state == b"connected" and (name in linked or not isinstance(links, list))
+            if not words & _GIVEN_UP and (_UNHEARD in words or not has_link):
+                found[name] = address.partition(b"@")[0].decode(errors="replace")
+        return found
+
+
+def _made_at(links: Any) -> dict[bytes, int]:
+    members = map(_members, links if isinstance(links, list) else ())
+    return {link[b"node"]: link[b"create-time"] for link in members if link[b"direction"] == b"from"}
 
 
 def _members(link: Any) -> dict[bytes, Any]:

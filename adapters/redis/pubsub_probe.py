@@ -4,6 +4,7 @@ While it is at it, it looks at how the server treats the subscriber: its role, a
 """
 
 import asyncio
+import contextlib
 import re
 import secrets
 from typing import Any
@@ -19,6 +20,8 @@ from application.ports import Observer, StoreRefused, StoreUnavailable, Subscrip
 PREFIX = b"kv-updater:probe:"
 
 _OMEM = re.compile(rb"\bomem=(\d+)")
+# Of the time for a probe, what passes until one that could not be sent is tried again.
+_TURN = 0.1
 # Where CONFIG GET is denied: what Redis and Valkey have for pub/sub clients unless configured, 32 MB, or 8 MB for 60 s.
 _DEFAULT_LIMIT = 8 * 1024 * 1024
 
@@ -41,6 +44,8 @@ class PubSubProbe:
         self.channel = PREFIX + name.encode()
         self._publish = publish
         self._commands = commands
+        # What comes through from one node of a cluster says nothing of the others.
+        self._is_the_only_proof = isinstance(commands, ProbeCommands)
         self._timeout = timeout
         self._observer = observer
         self._awaited = b""
@@ -54,19 +59,19 @@ class PubSubProbe:
         """
         loop = asyncio.get_running_loop()
         sent_at, self._awaited, self._arrival = loop.time(), secrets.token_hex(8).encode(), loop.create_future()
-        last_sent_at = sent_at
-        unsent = await self._try_to_send(drain, client_id)
+        unsent = await self._send_in_time(drain, client_id)
+        last_sent_at = silent_since = loop.time() if self._is_the_only_proof else sent_at
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
         while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
-            silence = loop.time() - max(sent_at, drain.heard_at)
+            silence = loop.time() - max(silent_since, drain.heard_at)
             if silence >= self._timeout and not drain.bytes:
                 drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
             if drain.lost is not None:
                 raise SubscriptionLost(drain.lost)
             if not unsent and loop.time() - last_sent_at >= self._timeout:
                 # It waits behind a flood; or the nodes of a cluster have lost it, and then there is more to find out.
+                await self._send_in_time(drain, client_id)
                 last_sent_at = loop.time()
-                await self._try_to_send(drain, client_id)
                 continue
             patience = self._timeout - silence if silence < self._timeout else self._timeout
             await asyncio.wait((self._arrival,), timeout=patience)
@@ -86,10 +91,26 @@ class PubSubProbe:
             self._arrival.set_result(False)
         await self._commands.close()
 
-    async def _try_to_send(self, drain: Drain, client_id: int | None) -> str:
+    async def _send_in_time(self, drain: Drain, client_id: int | None) -> str:
+        """As `_try_to_send`; where nothing else is a proof, again and again, and then it is the end."""
+        arrival = self._arrival
+        if not self._is_the_only_proof or arrival is None:
+            return await self._try_to_send(drain, client_id, self._timeout)
+        unsent = ", for it could not be published: no answer"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout):
+                # Half of the time: the node that it is to be published on may be frozen, and then it is another's turn.
+                while not arrival.done() and (unsent := await self._try_to_send(drain, client_id, self._timeout / 2)):
+                    await asyncio.wait((arrival,), timeout=self._timeout * _TURN)
+        if not unsent or arrival.done():
+            return ""
+        drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
+        raise SubscriptionLost(str(drain.lost))
+
+    async def _try_to_send(self, drain: Drain, client_id: int | None, within: float) -> str:
         """Why it could not be published; empty: it was."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(within):
                 await self._send(client_id)
         except StoreRefused as error:
             raise SubscriptionRefused(f"a probe cannot be published: {error}") from None

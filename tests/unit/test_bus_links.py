@@ -1,5 +1,7 @@
 """Links of the cluster bus that were made anew."""
 
+from collections.abc import Callable
+
 import hiredis
 import pytest
 
@@ -35,3 +37,35 @@ def test_a_server_that_does_not_tell_says_nothing() -> None:
     assert not links.renewed([link(b"from", b"a", 1)])
     assert not links.renewed(hiredis.ReplyError("NOPERM this user has no permissions"))
     assert links.renewed([link(b"from", b"a", 2)])
+
+
+A_NODE = b"a 10.0.0.1:6379@16379,host %b - 0 1 2 %b 0-5460\n"
+
+
+@pytest.mark.parametrize("text", [bytes, bytes.decode], ids=["RESP2", "RESP3"])
+@pytest.mark.parametrize(
+    ("flags", "state", "linked", "cut_off"),
+    [
+        (b"master", b"connected", True, False),
+        (b"master", b"connected", False, True),
+        (b"slave", b"disconnected", True, True),
+        (b"master,fail?", b"connected", True, True),
+        (b"master,fail", b"disconnected", False, False),
+        (b"myself,master", b"connected", False, False),
+        (b"handshake", b"disconnected", False, False),
+        (b"slave,noaddr", b"disconnected", False, False),
+    ],
+)
+def test_a_node_is_cut_off_that_nothing_comes_from_unless_the_others_have_given_it_up(
+    text: Callable[[bytes], bytes | str], flags: bytes, state: bytes, *, linked: bool, cut_off: bool
+) -> None:
+    links = [link(b"to", b"a", 1), link(b"from", b"a" if linked else b"b", 2)]
+    found = BusLinks.cut_off(links, text(A_NODE % (flags, state)))
+    assert found == ({b"a": "10.0.0.1:6379"} if cut_off else {})
+
+
+def test_where_links_are_not_told_the_node_s_own_are_asked() -> None:
+    refused = hiredis.ReplyError("NOPERM this user has no permissions")
+    assert BusLinks.cut_off(refused, A_NODE % (b"master", b"connected")) == {}
+    assert BusLinks.cut_off(refused, A_NODE % (b"master", b"disconnected")) == {b"a": "10.0.0.1:6379"}
+    assert BusLinks.cut_off([], refused) == {}
