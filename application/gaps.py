@@ -1,6 +1,6 @@
 """How long messages may have been missed: from when all that was published had come, until it comes again."""
 
-from application.ports import Clock, MasterReplaced, SubscriptionLost
+from application.ports import Clock, MasterReplaced, NodeCutOff, SubscriptionLost
 from application.tally import Tally
 
 Gap = tuple[float, bool]
@@ -29,7 +29,7 @@ class Gaps:
 
     def lost(self, silent_for: float, why: SubscriptionLost | None = None) -> None:
         """The subscription is, after so many seconds in which nothing came over its connection."""
-        self._at_least |= isinstance(why, MasterReplaced)
+        self._at_least |= isinstance(why, MasterReplaced | NodeCutOff)
         if not self._probed and self._complete_until is not None:
             # What is heard may have been published long before; but there is nothing better to go by.
             self._complete_until = max(self._complete_until, self._clock.monotonic() - silent_for)

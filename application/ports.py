@@ -20,6 +20,10 @@ class MasterReplaced(SubscriptionLost):
     """Another server has taken its place: publishers may have been there long before this was noticed."""
 
 
+class NodeCutOff(SubscriptionLost):
+    """Nothing has come from another node of the cluster, perhaps for longer than the nodes themselves have noticed."""
+
+
 class SubscriptionMoved(SubscriptionLost):
     """The server that was asked has the channel no more; whoever has it is to be asked. That is no fault yet."""
 

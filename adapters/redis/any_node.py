@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
-from adapters.redis.bus_links import BusLinks
+from adapters.redis.bus_links import CUT_OFF, BusLinks
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
@@ -103,7 +103,7 @@ class ProbeCommands:
             self._cut_off = {}
         before, self._cut_off = self._cut_off, BusLinks.cut_off(links, nodes)
         if self._links.renewed(links) or before.keys() - self._cut_off.keys():
-            raise SubscriptionLost("another node had lost its link to this one: messages may not have come over it")
+            raise SubscriptionLost(f"a node was{CUT_OFF}it had lost its link to this one")
         if self._cut_off:
             addresses = ", ".join(sorted(self._cut_off.values()))
-            raise StoreUnavailable("unlinked", f"the subscription's node has no link from {addresses}")
+            raise StoreUnavailable("unlinked", f"a node is{CUT_OFF}no link from {addresses}")

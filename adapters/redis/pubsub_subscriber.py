@@ -7,13 +7,22 @@ from typing import Any
 
 import hiredis
 
+from adapters.redis.bus_links import CUT_OFF
 from adapters.redis.commands import encode, unavailable
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.commit_batch import Entry
 from application.events import BacklogFull
-from application.ports import Delivery, MasterReplaced, Observer, StoreRefused, SubscriptionLost, SubscriptionRefused
+from application.ports import (
+    Delivery,
+    MasterReplaced,
+    NodeCutOff,
+    Observer,
+    StoreRefused,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
 
 _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
@@ -180,8 +189,9 @@ class PubSubSubscriber:
         try:
             await drain.readable()
         except ConnectionResetError as error:
-            replaced = _REPLACED.search(str(error))
-            raise (MasterReplaced if replaced else SubscriptionLost)(str(error)) from None
+            told = str(error)
+            kind = MasterReplaced if _REPLACED.search(told) else NodeCutOff if CUT_OFF in told else SubscriptionLost
+            raise kind(told) from None
 
     def _take_confirmation(self, reply: Sequence[Any]) -> None:
         kind, *_, subscriptions = reply

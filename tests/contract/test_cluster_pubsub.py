@@ -15,7 +15,7 @@ from adapters.redis.publisher import ClusterPublisher, RedisPublisher, SlotPubli
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import Event
-from application.ports import MessageSubscriber, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+from application.ports import MessageSubscriber, NodeCutOff, StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
 from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG, ONE_UNLESS_LONG, SINCE_REDIS_7
 from tests.servers import Server
@@ -162,7 +162,7 @@ async def test_a_node_that_another_had_lost_for_a_moment_is_left_for_it_may_have
     # It is well again, and would hear whatever is published from now on.
     with pytest.raises(SubscriptionLost, match="lost its link"):
         await reader.subscriber.probe()
-    with pytest.raises(SubscriptionLost, match="lost its link"):
+    with pytest.raises(NodeCutOff, match="lost its link"):
         await receiving
     await reader.subscriber.subscribe()
     receiving = asyncio.create_task(reader.subscriber.receive())
@@ -194,7 +194,7 @@ async def test_while_others_are_cut_off_from_its_node_what_comes_from_elsewhere_
             await asyncio.sleep(0.01)
     with pytest.raises(SubscriptionLost, match=f"no probe came back .* no link from {addresses}$"):
         await probing
-    with pytest.raises(SubscriptionLost):
+    with pytest.raises(NodeCutOff):
         await receiving
     await reader.subscriber.subscribe()
     assert reader.at is not at
@@ -213,7 +213,7 @@ async def test_a_node_that_the_others_have_given_up_is_not_waited_for(
         while not await proves(reader) or b"fail " not in reader.at.command("CLUSTER", "NODES"):
             losses += receiving.done()
             if receiving.done():
-                assert isinstance(receiving.exception(), SubscriptionLost)
+                assert isinstance(receiving.exception(), NodeCutOff)
                 await reader.subscriber.subscribe()
                 receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
     # What it had taken and not handed on is missing.

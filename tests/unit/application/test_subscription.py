@@ -7,7 +7,14 @@ import pytest
 
 from application.backoff import Backoff
 from application.events import EndedInGap, ReadinessChanged, Subscribed, SubscriptionBroken
-from application.ports import Delivery, MasterReplaced, SubscriptionLost, SubscriptionMoved, SubscriptionRefused
+from application.ports import (
+    Delivery,
+    MasterReplaced,
+    NodeCutOff,
+    SubscriptionLost,
+    SubscriptionMoved,
+    SubscriptionRefused,
+)
 from application.readiness import Readiness
 from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
@@ -24,6 +31,7 @@ from tests.world import (
 FIRST, SECOND = deliveries(b"first"), deliveries(b"second")
 LOST = SubscriptionLost("closed by the server")
 DEMOTED = MasterReplaced("the server is a replica now")
+CUT_OFF = NodeCutOff("a node is cut off")
 REFUSED = SubscriptionRefused("NOPERM no permission")
 
 
@@ -143,10 +151,8 @@ async def test_a_gap_of_a_subscription_that_heard_nothing_lasts_from_its_confirm
     assert listening.tally.gap_seconds == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize(("why", "at_least"), [(LOST, False), (DEMOTED, True)])
-async def test_the_gap_of_a_master_that_was_replaced_may_have_begun_before(
-    why: SubscriptionLost, *, at_least: bool
-) -> None:
+@pytest.mark.parametrize(("why", "at_least"), [(LOST, False), (DEMOTED, True), (CUT_OFF, True)])
+async def test_the_gap_of_what_is_noticed_late_may_have_begun_before(why: SubscriptionLost, *, at_least: bool) -> None:
     listening = Listening(why, LOST, FIRST, probe_interval=5)
     listening.subscriber.silent_for = 1000
 
