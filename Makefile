@@ -19,9 +19,11 @@ test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and 
 	@$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
-	@$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property $(ARGS)
-	@$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough tests/property $(ARGS)
-	@$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS)
+	@status=0; \
+	$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough tests/property $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS) || status=$$?; \
+	exit $$status
 
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo

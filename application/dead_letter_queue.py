@@ -72,7 +72,7 @@ class DeadLetterQueue:
             await self._dead_letters.add([letter for letter, _ in batch])
         except BaseException as error:
             if isinstance(error, StoreUnavailable) and error.kind in _FINAL:
-                self._drop(batch, "no other try can write them")
+                self._drop(batch, "no other try can write them", str(error))
                 raise
             self._waiting.extendleft(reversed(batch))
             self._trim()
@@ -91,13 +91,13 @@ class DeadLetterQueue:
         if dropped:
             self._drop(dropped, "too many wait")
 
-    def _drop(self, dropped: Sequence[_Waiting], why: str) -> None:
+    def _drop(self, dropped: Sequence[_Waiting], why: str, detail: str | None = None) -> None:
         for letter, entries in dropped:
             self._bytes -= _size(letter)
             # Not acknowledged: neither is the message stored nor does anybody know of it.
             self._acknowledgements.done(entries)
         self._tally.dead_letters_dropped += len(dropped)
-        self._observer.notice(DeadLettersDropped(len(dropped), why))
+        self._observer.notice(DeadLettersDropped(len(dropped), why, detail))
 
 
 def _size(letter: DeadLetter) -> int:

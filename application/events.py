@@ -139,10 +139,11 @@ class DeadLettersFailed:
 
 @dataclass(frozen=True, slots=True)
 class DeadLettersDropped:
-    """So many dead letters will never be written."""
+    """So many dead letters will never be written. `detail`: what the server says of that, where it is asked."""
 
     count: int
     why: str
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ class LoguruObserver:
     def _(self, event: DeadLettersDropped) -> None:
         line = f"Dead letters dropped: {event.why}"
         if self._passes("ERROR", line, event.count):
-            self._write("ERROR", line, count=event.count)
+            self._write("ERROR", line, detail=None if event.detail is None else quote(event.detail), count=event.count)
 
     @_log.register
     def _(self, event: AcknowledgementFailed) -> None:

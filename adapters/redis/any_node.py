@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
-from adapters.redis.bus_links import CUT_OFF, BusLinks
+from adapters.redis.bus_links import BusLinks
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
-from application.ports import StoreRefused, StoreUnavailable, SubscriptionLost
+from application.ports import NodeCutOff, StoreRefused, StoreUnavailable
+
+UNLINKED = "unlinked"
+"""The kind of failure that is told where a node is cut off from that of the subscription."""
 
 
 class AnyNode:
@@ -103,7 +106,7 @@ class ProbeCommands:
             self._cut_off = {}
         before, self._cut_off = self._cut_off, BusLinks.cut_off(links, nodes)
         if self._links.renewed(links) or before.keys() - self._cut_off.keys():
-            raise SubscriptionLost(f"a node was{CUT_OFF}it had lost its link to this one")
+            raise NodeCutOff("a node was cut off: it had lost its link to this one")
         if self._cut_off:
             addresses = ", ".join(sorted(self._cut_off.values()))
-            raise StoreUnavailable("unlinked", f"a node is{CUT_OFF}no link from {addresses}")
+            raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {addresses}")

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-CUT_OFF = " cut off: "
-"""Stands in what is said of a subscription that a node is, or was, cut off from."""
 # Of a node that the others have given up, or do not know yet: nobody waits for what it publishes.
 _GIVEN_UP = frozenset({b"myself", b"fail", b"handshake", b"noaddr"})
 # Of one that this node alone does not hear.

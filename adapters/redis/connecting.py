@@ -63,6 +63,11 @@ class Socket(asyncio.Protocol):
             self.transport.abort()
             await self.connection.disconnect(nowait=True)
 
+    @property
+    def was_dropped(self) -> bool:
+        """Whether `drop` has ended it: the server is no master any more."""
+        return self._dropped is not None
+
     def drop(self, reason: str) -> None:
         """Break the connection off: `connection_lost` will be called, as if it were the server's doing."""
         if not self._closed and not self.transport.is_closing():

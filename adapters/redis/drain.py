@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from adapters.redis.connecting import Socket
+from application.ports import MasterReplaced, SubscriptionLost
 
 # What asyncio reads at once: so large a chunk means that more is waiting in the kernel, and maybe in the server.
 _WHOLE_READ = 256 * 1024
@@ -28,7 +29,7 @@ class Drain(Socket):
 
     def __init__(self, max_bytes: int, on_full: Callable[[int], None]) -> None:
         self.bytes = 0
-        self.lost: str | None = None
+        self.lost: SubscriptionLost | None = None
         self.heard_at = 0.0  # the loop's time when the last bytes came, or it began to listen again
         self.came_at = 0.0  # the loop's time when the last bytes came
         self._max_bytes = max_bytes
@@ -54,9 +55,9 @@ class Drain(Socket):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(self.ending(exc))
+        self._lose((MasterReplaced if self.was_dropped else SubscriptionLost)(self.ending(exc)))
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, why: SubscriptionLost) -> None:
         """Read no more: what has been read can still be taken, then `readable` tells why."""
         if self.lost is None and not self._closed:
             self.transport.abort()
@@ -74,10 +75,10 @@ class Drain(Socket):
             self._resume()
 
     async def readable(self) -> None:
-        """Wait for bytes. Raises ConnectionResetError once the connection is lost and all have been taken."""
+        """Wait for bytes. Raises SubscriptionLost once the connection is lost and all have been taken."""
         while not self._chunks:
             if self.lost is not None:
-                raise ConnectionResetError(self.lost)
+                raise type(self.lost)(str(self.lost))
             self._changed = asyncio.get_running_loop().create_future()
             await self._changed
 
@@ -108,7 +109,7 @@ class Drain(Socket):
             self.heard_at = asyncio.get_running_loop().time()  # while nobody listened there was no silence
             self.transport.resume_reading()
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: SubscriptionLost) -> None:
         self.lost = self.lost or why
         self._wake()
 

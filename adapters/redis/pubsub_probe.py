@@ -11,11 +11,19 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.any_node import ProbeCommands
+from adapters.redis.any_node import UNLINKED, ProbeCommands
 from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.drain import Drain
 from application.events import OutputBufferGrows
-from application.ports import Observer, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+from application.ports import (
+    MasterReplaced,
+    NodeCutOff,
+    Observer,
+    StoreRefused,
+    StoreUnavailable,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
 
 PREFIX = b"kv-updater:probe:"
 
@@ -51,6 +59,7 @@ class PubSubProbe:
         self._awaited = b""
         self._arrival: asyncio.Future[bool] | None = None
         self._was_master = False
+        self._cut_off = False
 
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
         """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
@@ -65,9 +74,9 @@ class PubSubProbe:
         while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
             silence = loop.time() - max(silent_since, drain.heard_at)
             if silence >= self._timeout and not drain.bytes:
-                drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
+                self._give_up(drain, unsent)
             if drain.lost is not None:
-                raise SubscriptionLost(drain.lost)
+                raise SubscriptionLost(str(drain.lost))
             if not unsent and loop.time() - last_sent_at >= self._timeout:
                 # It waits behind a flood; or the nodes of a cluster have lost it, and then there is more to find out.
                 await self._send_in_time(drain, client_id)
@@ -104,8 +113,12 @@ class PubSubProbe:
                     await asyncio.wait((arrival,), timeout=self._timeout * _TURN)
         if not unsent or arrival.done():
             return ""
-        drain.give_up(f"no probe came back within {self._timeout:g} s{unsent}")
+        self._give_up(drain, unsent)
         raise SubscriptionLost(str(drain.lost))
+
+    def _give_up(self, drain: Drain, unsent: str) -> None:
+        kind = NodeCutOff if unsent and self._cut_off else SubscriptionLost
+        drain.give_up(kind(f"no probe came back within {self._timeout:g} s{unsent}"))
 
     async def _try_to_send(self, drain: Drain, client_id: int | None, within: float) -> str:
         """Why it could not be published; empty: it was."""
@@ -115,9 +128,10 @@ class PubSubProbe:
         except StoreRefused as error:
             raise SubscriptionRefused(f"a probe cannot be published: {error}") from None
         except SubscriptionLost as lost:
-            drain.give_up(str(lost))
+            drain.give_up(lost)
             raise
         except (StoreUnavailable, TimeoutError) as error:
+            self._cut_off = isinstance(error, StoreUnavailable) and error.kind == UNLINKED
             # It may be dead for good: the next probe gets a new connection.
             await self._commands.close()
             return f", for it could not be published: {str(error) or 'no answer'}"
@@ -148,7 +162,7 @@ class PubSubProbe:
             return
         is_master = role[0] == b"master"
         if self._was_master and not is_master:
-            raise SubscriptionLost("the server is a replica now: publishers have gone to another")
+            raise MasterReplaced("the server is a replica now: publishers have gone to another")
         self._was_master = is_master
 
     async def _check_buffer(self, omem: int) -> None:

@@ -1,13 +1,11 @@
 """The MessageSubscriber port on Redis pub/sub (SUBSCRIBE, PSUBSCRIBE), under RESP2 and RESP3."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import hiredis
 
-from adapters.redis.bus_links import CUT_OFF
 from adapters.redis.commands import encode, unavailable
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
@@ -17,7 +15,6 @@ from application.events import BacklogFull
 from application.ports import (
     Delivery,
     MasterReplaced,
-    NodeCutOff,
     Observer,
     StoreRefused,
     SubscriptionLost,
@@ -28,9 +25,6 @@ _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
 _LONGEST_CHANNEL = 512
 _PATTERN_CHARACTERS = frozenset("*?[")
-_ENDED_BY_SERVER = "the server has ended the subscription"
-# The words of the probe, of the connector that follows the sentinels, and of a server that serves a slot no more.
-_REPLACED = re.compile(f"the server is a replica now|has become the master|{_ENDED_BY_SERVER}")
 
 
 class PubSubSubscriber:
@@ -105,7 +99,7 @@ class PubSubSubscriber:
                     self._early += await self._next_slice(self._drain)
         except LoginRefused as error:
             raise SubscriptionRefused(str(error)) from None
-        except (ConnectionFailed, ConnectionResetError) as error:
+        except ConnectionFailed as error:
             raise SubscriptionLost(str(error)) from None
         except hiredis.ProtocolError as error:
             raise _failure(None, error) from None
@@ -186,12 +180,7 @@ class PubSubSubscriber:
     async def _readable(self, drain: Drain) -> None:
         if self._failure is not None:
             raise self._failure
-        try:
-            await drain.readable()
-        except ConnectionResetError as error:
-            told = str(error)
-            kind = MasterReplaced if _REPLACED.search(told) else NodeCutOff if CUT_OFF in told else SubscriptionLost
-            raise kind(told) from None
+        await drain.readable()
 
     def _take_confirmation(self, reply: Sequence[Any]) -> None:
         kind, *_, subscriptions = reply
@@ -201,7 +190,7 @@ class PubSubSubscriber:
             if self._ending:
                 self._ended = subscriptions == 0
             elif self._drain is not None:
-                self._drain.give_up(_ENDED_BY_SERVER)
+                self._drain.give_up(MasterReplaced("the server has ended the subscription"))
 
 
 def _failure(reply: Any, error: Exception) -> Exception:

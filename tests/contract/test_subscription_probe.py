@@ -364,7 +364,7 @@ class TestSilence:
         size = sum(len(b"*3\r\n$7\r\nmessage\r\n$6\r\nupdate\r\n$3\r\n%b\r\n" % payload) for _, payload in messages)
         await until(lambda: subscriber.backlog_bytes >= size)
         assert subscriber._drain is not None
-        subscriber._drain.give_up("no probe came back")
+        subscriber._drain.give_up(SubscriptionLost("no probe came back"))
         async with hearing(subscriber) as heard:
             assert await heard.end() is not None
         assert heard.messages == messages

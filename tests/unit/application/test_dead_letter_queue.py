@@ -269,7 +269,9 @@ async def test_letters_that_no_other_try_can_write_are_dropped_and_counted(kind:
     await running
     assert [letter.payload for _, letter in await burying.dead_letters.read("", 10)] == [b"second"]
     assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (1, 1)
-    assert burying.observer.of(DeadLettersDropped) == [DeadLettersDropped(1, "no other try can write them")]
+    assert burying.observer.of(DeadLettersDropped) == [
+        DeadLettersDropped(1, "no other try can write them", "OOM command not allowed")
+    ]
 
 
 async def test_at_the_end_the_next_try_does_not_wait_long() -> None:
