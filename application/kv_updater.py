@@ -18,7 +18,7 @@ from application.ports import Clock, Delivery, StoreUnavailable
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
-from application.waiting import pause
+from application.waiting import LAST_TRIES, pause, unless
 
 # Messages accepted between two looks at the clock, and seconds until the socket has its turn.
 _SLICE = 32
@@ -64,7 +64,7 @@ class KVUpdater:
         self._max_batch = max_batch
         # Types that a part of the store did not take.
         self._unreached: set[str] = set()
-        self._off = asyncio.Event()
+        self._news_of_put_off = asyncio.Event()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -99,6 +99,7 @@ class KVUpdater:
                 await self._let_the_stream_wait()
             self._ended.set()
             self._changed.set()
+            self._news_of_put_off.set()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None and burying is not None:
                 self._dead_letter_queue.outbox.end()
@@ -155,30 +156,32 @@ class KVUpdater:
             except StoreUnavailable as error:
                 await pause(self._clock, self._store_health.failed(error), self._ended)
             else:
-                if answered and not self._unreached:
-                    self._store_health.worked()
-                elif not answered:
-                    self._store_health.given_up()
+                # As long as a part of it is away, it is not for the others to say that all is well.
+                if not self._unreached:
+                    (self._store_health.worked if answered else self._store_health.given_up)()
 
     def _put_off(self, batch: Pending, tried: Sequence[str]) -> None:
         """What one part of the store does not take holds up nothing else; a tie waits for what may be on its way."""
         self._unreached.difference_update(tried)
         self._unreached.update(batch.unreached)
-        if batch.ties or batch.unreached:
-            seconds = _TIE_PATIENCE
-            if batch.unreached:
-                seconds = self._store_health.failed(next(iter(batch.unreached.values())))
-            self._pending.put_off(batch, self._clock.monotonic() + seconds)
-            self._off.set()
+        now, ended = self._clock.monotonic(), self._ended.is_set()
+        if batch.ties and not ended:
+            self._pending.put_off(batch.ties, now + _TIE_PATIENCE, yielding=batch)
+        if batch.unreached:
+            seconds = self._store_health.failed(next(iter(batch.unreached.values())))
+            self._pending.put_off(batch.unreached, now + (min(seconds, LAST_TRIES) if ended else seconds))
+        self._news_of_put_off.set()
 
     async def _take_up(self) -> None:
         while True:
-            await self._off.wait()
-            while (seconds := self._pending.take_up(self._clock.monotonic())) is not None:
-                self._changed.set()
-                await self._clock.sleep(seconds)
+            self._news_of_put_off.clear()
+            now = self._clock.monotonic()
+            due_at = self._pending.take_up(now, ended=self._ended.is_set())
             self._changed.set()
-            self._off.clear()
+            if due_at is None:
+                await self._news_of_put_off.wait()
+            else:
+                await unless(self._news_of_put_off, self._clock.sleep(due_at - now))
 
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""
@@ -198,6 +201,6 @@ class KVUpdater:
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
             async with asyncio.timeout(_LONGEST_HOLD):
-                while self._subscription.backlog_bytes and len(self._pending) < _FEW_BATCHES * self._max_batch:
+                while self._subscription.backlog_bytes and self._pending.ready < _FEW_BATCHES * self._max_batch:
                     self._changed.clear()
                     await self._changed.wait()

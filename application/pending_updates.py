@@ -1,11 +1,12 @@
 """The conflating buffer: of several pending messages of one type only the newest is kept."""
 
-import heapq
+from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from application.commit_batch import Entry
 from application.pending import Pending
+from application.put_off import PutOff
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage
@@ -28,10 +29,8 @@ class PendingUpdates:
         self._pending = Pending()
         self._in_flight: list[Pending] = []
         self._taken = 0
-        # What was put off, and until when, soonest first. All else of it is with what is not.
-        self._off: dict[str, UpdateMessage] = {}
-        self._until: list[tuple[float, str]] = []
-        self._ties: set[str] = set()
+        # Their entries, and whether they are unconditional, stay with what is not put off.
+        self._off = PutOff()
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._off)
@@ -43,7 +42,7 @@ class PendingUpdates:
 
     @property
     def ready(self) -> int:
-        """Types that may be taken now."""
+        """Types that are not put off; some may be in flight too."""
         return len(self._pending)
 
     @property
@@ -56,8 +55,8 @@ class PendingUpdates:
         messages = self._pending.messages
         type_ = message.type
         held = messages.get(type_)
-        if held is None and type_ in self._off:
-            messages, held = self._off, self._off[type_]
+        off = self._off.get(type_) if self._off and held is None else None
+        held = held or off
         if held is None:
             if len(self) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
                 return _TOO_MANY_KEYS
@@ -69,11 +68,8 @@ class PendingUpdates:
         if grows_by > self._room:
             return _TOO_MANY_BYTES
         self._room -= grows_by
-        if type_ in self._ties:
-            # What was only put off for news like this.
-            self._take_up(type_)
-            messages = self._pending.messages
-        messages[type_] = message
+        if off is None or not self._off.replace(message):
+            messages[type_] = message
         if held is not None and _steps_back(message.instant, held.instant):
             self._pending.unconditional.add(type_)
         return None
@@ -111,22 +107,23 @@ class PendingUpdates:
         self._in_flight.append(batch)
         return batch
 
-    def put_off(self, batch: Pending, until: float) -> None:
-        """Its ties and what was unreached, which have been restored, are not taken before then."""
-        for type_ in (*batch.ties, *batch.unreached):
-            message = self._pending.messages.get(type_)
-            # A tie whose type has had news meanwhile has waited for just that.
-            if message is not None and (type_ in batch.unreached or message is batch.messages.get(type_)):
-                self._off[type_] = self._pending.messages.pop(type_)
-                heapq.heappush(self._until, (until, type_))
-                if type_ in batch.ties:
-                    self._ties.add(type_)
+    def put_off(self, types: Iterable[str], until: float, *, yielding: Pending | None = None) -> None:
+        """These, which have been restored, are not taken before then. Those of the batch that is `yielding` wait for
+        something newer: not where that has come already."""
+        messages = self._pending.messages
+        for type_ in types:
+            message = messages.get(type_)
+            if message is not None and (yielding is None or message is yielding.messages.get(type_)):
+                self._off.add(type_, messages.pop(type_), until, yields=yielding is not None)
 
-    def take_up(self, now: float) -> float | None:
-        """What was put off until now may be taken; seconds until there is more of it, or None: there is none."""
-        while self._until and (self._until[0][0] <= now or self._until[0][1] not in self._off):
-            self._take_up(heapq.heappop(self._until)[1])
-        return self._until[0][0] - now if self._until else None
+    def take_up(self, now: float, *, ended: bool = False) -> float | None:
+        """What was put off until now may be taken; when there is more of it, or None: there is none.
+
+        `ended`: nothing comes any more, so what waits for that waits no longer.
+        """
+        for message in chain(self._off.due(now), self._off.yielding() if ended else ()):
+            self._pending.messages[message.type] = message
+        return self._off.next()
 
     def restore(self, batch: Pending, now: datetime) -> int:
         """Put back what could not be committed, under what has arrived since; how many were conflated."""
@@ -153,12 +150,6 @@ class PendingUpdates:
         self._in_flight_bytes -= batch.size
         self._room += batch.size - grown
         return conflated
-
-    def _take_up(self, type_: str) -> None:
-        self._ties.discard(type_)
-        message = self._off.pop(type_, None)
-        if message is not None:
-            self._pending.messages[type_] = message
 
 
 def _steps_back(later: datetime | None, earlier: datetime | None) -> bool:

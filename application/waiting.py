@@ -6,8 +6,8 @@ from typing import Any
 
 from application.ports import Clock
 
-# Seconds between two tries while somebody waits for the end.
-_LAST_TRIES = 0.2
+LAST_TRIES = 0.2
+"""Seconds between two tries while somebody waits for the end."""
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -27,6 +27,6 @@ async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 async def pause(clock: Clock, seconds: float, ended: asyncio.Event) -> None:
     """Wait before the next try: so long, but at the end there is no time for that."""
     if ended.is_set():
-        await clock.sleep(min(seconds, _LAST_TRIES))
+        await clock.sleep(min(seconds, LAST_TRIES))
     else:
         await unless(ended, clock.sleep(seconds))

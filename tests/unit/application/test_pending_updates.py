@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from application.pending import Pending
 from application.pending_updates import PendingUpdates
-from application.ports import StoreUnavailable
 from domain.errors import Reason, Rejection
 from domain.ordering import Newest
 from domain.update_message import UpdateMessage
@@ -297,13 +296,8 @@ def test_what_comes_back_takes_its_room_again_once() -> None:
 def put_off(pending: PendingUpdates, until: float, *, ties: bool = False) -> None:
     """All that is pending comes back from the store, not settled."""
     batch = pending.take(1000)
-    types = set(batch.messages)
-    if ties:
-        batch.ties = types
-    else:
-        batch.unreached = dict.fromkeys(types, StoreUnavailable("connection", "away"))
     assert pending.restore(batch, NOW) == 0
-    pending.put_off(batch, until)
+    pending.put_off(list(batch.messages), until, yielding=batch if ties else None)
 
 
 def test_what_was_put_off_is_not_taken_before_its_time() -> None:
@@ -314,7 +308,7 @@ def test_what_was_put_off_is_not_taken_before_its_time() -> None:
 
     assert (len(pending), pending.ready) == (2, 1)
     assert taken(pending) == [new]
-    assert pending.take_up(4.0) == 6.0
+    assert pending.take_up(4.0) == 10.0
     assert taken(pending) == []
     assert pending.take_up(10.0) is None
     assert taken(pending) == [old]
@@ -346,10 +340,9 @@ def test_a_tie_that_was_overtaken_on_its_way_is_not_put_off() -> None:
     newer = update("a", 2)
     pending = buffer(update("a", 1))
     batch = pending.take(1000)
-    batch.ties = {"a"}
     pending.offer(newer, NOW)
     assert pending.restore(batch, NOW) == 1
-    pending.put_off(batch, 10.0)
+    pending.put_off(["a"], 10.0, yielding=batch)
 
     assert taken(pending) == [newer]
 
@@ -360,3 +353,24 @@ def test_what_was_put_off_takes_room() -> None:
 
     assert pending.crowded
     assert pending.offer(update("b", 1), NOW) == TOO_MANY_KEYS
+
+
+def test_what_is_put_off_once_more_waits_for_its_new_time() -> None:
+    pending = buffer(update("a", 1))
+    put_off(pending, 10.0, ties=True)
+    pending.offer(update("a", 2), NOW)
+    put_off(pending, 19.0, ties=True)
+
+    assert pending.take_up(10.0) == 19.0
+    assert taken(pending) == []
+
+
+def test_at_the_end_a_tie_waits_no_longer() -> None:
+    tie, unreached = update("a", 1), update("b", 1)
+    pending = buffer(tie)
+    put_off(pending, 10.0, ties=True)
+    pending.offer(unreached, NOW)
+    put_off(pending, 11.0)
+
+    assert pending.take_up(0.0, ended=True) == 11.0
+    assert taken(pending) == [tie]
