@@ -99,12 +99,17 @@ class Committer:
         return written
 
     async def _commit(self, writes: CommitBatch) -> Answer:
+        until = self._clock.monotonic() + self._store.patience
         try:
-            return await self._store.commit(writes)
+            answer = await self._store.commit(writes)
         except StoreUnavailable as error:
-            self._conflicts.failed(error, writes.types, writes.records)
+            self._conflicts.failed(error, writes, range(len(writes.types)), until)
             self._known.clear()
             raise
+        for index, found in answer.items():
+            if isinstance(found, StoreUnavailable):
+                self._conflicts.failed(found, writes, (index,), until)
+        return answer
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
         """The batch as one command, or as a few where it is large."""
@@ -126,6 +131,9 @@ class Committer:
             if known is not None and (supersedes(message, known, now) or type_ in batch.unconditional):
                 expected = known
             record = StoredRecord.of(message)
+            if (until := self._conflicts.revertible(type_, record)) is not None:
+                batch.revertible[type_] = until
+                continue
             writes.add(type_, expected, record, message.expires_at, entries_of(type_, ()))
             size += len(record.text) + len(expected.text)
             if size > _MAX_COMMIT_BYTES:
@@ -157,7 +165,6 @@ class Committer:
             if found is Refused.NOT_ASKED:
                 continue
             if isinstance(found, StoreUnavailable):
-                self._conflicts.failed(found, (type_,), (record,))
                 self._known.forget(type_)
                 batch.unreached[type_] = found
                 continue

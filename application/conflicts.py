@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 
-from application.commit_batch import Found
+from application.commit_batch import CommitBatch, Found
 from application.known_records import KnownRecords
-from application.ports import StoreUnavailable
+from application.ports import Clock, StoreUnavailable
 from application.tally import Tally
 from domain.entry_ids import follows
 from domain.ordering import Ordering
@@ -36,23 +36,39 @@ class Conflicts:
         ordering: Ordering,
         read_record: Callable[[bytes, bytes | None], StoredRecord | None],
         known: KnownRecords,
+        clock: Clock,
         tally: Tally,
     ) -> None:
         self._ordering = ordering
         self._read_record = read_record
         self._known = known
+        self._clock = clock
         self._tally = tally
         # Hashes of records whose commit was not answered: it may still be executed, and is not another writer's.
         self._unanswered: dict[str, tuple[int, ...]] = {}
+        # By type and the hash of what such a commit expects, until when it may be executed.
+        self._revertible: dict[tuple[str, int], float] = {}
 
-    def failed(self, error: StoreUnavailable, types: Iterable[str], records: Iterable[StoredRecord]) -> None:
-        """A commit of these was sent, and this is all that came of it."""
+    def failed(self, error: StoreUnavailable, writes: CommitBatch, indices: Iterable[int], until: float) -> None:
+        """A commit of these was sent, and this is all that came of it. It may be executed `until` then, or was."""
         if error.kind not in _DOUBTFUL:
             return
-        for type_, record in zip(types, records, strict=True):
+        now = self._clock.monotonic()
+        self._revertible = {key: end for key, end in self._revertible.items() if end > now}
+        for index in indices:
+            type_, text = writes.types[index], hash(writes.records[index].text)
             hashes = self._unanswered.get(type_, ())
-            if (text := hash(record.text)) not in hashes:
+            if text not in hashes:
                 self._unanswered[type_] = (*hashes, text)[-_LATE_COMMITS:]
+            if until > now:
+                self._revertible[type_, hash(writes.expected[index].text)] = until
+
+    def revertible(self, type_: str, record: StoredRecord) -> float | None:
+        """Until when a commit that may still be on its way would find this very record, and replace it by an older."""
+        if not self._revertible:
+            return None
+        until = self._revertible.get((type_, hash(record.text)))
+        return until if until is not None and until > self._clock.monotonic() else None
 
     def settled(self, type_: str) -> None:
         """The fate of this type's message is known."""

@@ -18,6 +18,15 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscribedInGap:
+    """The subscription holds, but messages may have been missed in the last `gap` seconds, and `why`."""
+
+    why: str
+    gap: float
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EndedInGap:
     """The subscription came to no end in order: messages may have been missed in the last `gap` seconds."""
 
@@ -180,6 +189,7 @@ class ReadinessChanged:
 
 Event = (
     Subscribed
+    | SubscribedInGap
     | EndedInGap
     | SubscriptionBroken
     | ReadinessChanged

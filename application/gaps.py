@@ -35,6 +35,10 @@ class Gaps:
             self._complete_until = max(self._complete_until, self._clock.monotonic() - silent_for)
             self._at_least = True
 
+    def lower_bound(self) -> None:
+        """The gap that is to be told may have begun earlier."""
+        self._at_least = True
+
     def close(self) -> Gap:
         """Count the one that ends now; another would begin now."""
         now = self._clock.monotonic()

@@ -170,6 +170,8 @@ class KVUpdater:
         if batch.unreached:
             seconds = self._store_health.failed(next(iter(batch.unreached.values())))
             self._pending.put_off(batch.unreached, now + (min(seconds, LAST_TRIES) if ended else seconds))
+        for type_, until in batch.revertible.items():
+            self._pending.put_off((type_,), until)
         self._news_of_put_off.set()
 
     async def _take_up(self) -> None:

@@ -14,7 +14,7 @@ class Pending:
     their type is settled: those of the messages conflated away too. `size`: bytes of the payloads when it was taken.
 
     What is left of a batch may be put off: `ties` until something newer comes, or for a while; `unreached`, with what
-    the store said of them, for a while in any case."""
+    the store said of them, for a while in any case; `revertible` until that moment of the monotonic clock."""
 
     messages: dict[str, UpdateMessage] = field(default_factory=dict)
     unconditional: set[str] = field(default_factory=set)
@@ -22,6 +22,7 @@ class Pending:
     size: int = 0
     ties: set[str] = field(default_factory=set)
     unreached: dict[str, StoreUnavailable] = field(default_factory=dict)
+    revertible: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.messages)

@@ -24,6 +24,14 @@ class NodeCutOff(SubscriptionLost):
     """Nothing has come from another node of the cluster, perhaps for longer than the nodes themselves have noticed."""
 
 
+class ProbeInconclusive(Exception):
+    """A probe was not sent: nothing would be proved by it, and nothing is broken as far as is known."""
+
+
+class MessagesMissed(Exception):
+    """The subscription holds, but of what was published since the last proof some may not have come, nor will."""
+
+
 class SubscriptionMoved(SubscriptionLost):
     """The server that was asked has the channel no more; whoever has it is to be asked. That is no fault yet."""
 
@@ -98,7 +106,8 @@ class MessageSubscriber(Protocol):
 
         Another task must be in `receive` meanwhile, which does not return it. Raises SubscriptionLost where
         nothing at all comes through any more: the subscription is broken then, which `receive` tells too.
-        Raises SubscriptionRefused where the server does not let us send.
+        Raises SubscriptionRefused where the server does not let us send; ProbeInconclusive, or MessagesMissed, where
+        the subscription holds and that is all there is to say.
         """
         ...
 
@@ -124,11 +133,14 @@ class KeyValueStore(Protocol):
     """Where the records are. Calls may overlap; each batch's writes are atomic one by one, not together.
 
     `acknowledges`: whether a write that is done, or that proves to be unchanged, acknowledges its entries too,
-    atomically with it.
+    atomically with it. `patience`: seconds from its start in which a commit that got no answer may still be executed.
     """
 
     @property
     def acknowledges(self) -> bool: ...
+
+    @property
+    def patience(self) -> float: ...
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         """Compare and set every record of the batch; the answer names only those that were not written.

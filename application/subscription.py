@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.events import EndedInGap, ProbeRefused, Subscribed, SubscriptionBroken
+from application.events import EndedInGap, ProbeRefused, Subscribed, SubscribedInGap, SubscriptionBroken
 from application.gaps import Gaps
 from application.ports import (
     Clock,
     Delivery,
+    MessagesMissed,
     MessageSubscriber,
     Observer,
+    ProbeInconclusive,
     SubscriptionLost,
     SubscriptionMoved,
     SubscriptionRefused,
@@ -131,6 +133,11 @@ class Subscription:
                 raise
             self._readiness.fails(SUBSCRIPTION, str(refused))
             self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
+        except ProbeInconclusive as doubt:
+            self._readiness.fails(SUBSCRIPTION, str(doubt))
+        except MessagesMissed as missed:
+            self._gaps.lower_bound()
+            self._observer.notice(SubscribedInGap(str(missed), *self._gaps.close()))
         else:
             self._proved = True
             # Not when it came: what is read after a stall, of us or of the network, was published long before.

@@ -110,6 +110,7 @@ class Client:
     """
 
     acknowledges = True
+    patience = 0.0
     durable = True
 
     def __init__(self, redis: SimulatedRedis, name: str) -> None:

@@ -7,9 +7,13 @@ _Work = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Held:
-    """Requests that are kept back: `caught` is set once there are some, `release` lets them go."""
+    """Requests that are kept back: `caught` is set once there are some, `release` lets them go.
 
-    def __init__(self) -> None:
+    Given `cut`, the client's connection is reset at that moment, and they are still held.
+    """
+
+    def __init__(self, *, cut: bool = False) -> None:
+        self._cut = cut
         self.caught = asyncio.Event()
         self._released = asyncio.Event()
 
@@ -17,8 +21,10 @@ class Held:
         """Forward what is held, and hold nothing any more."""
         self._released.set()
 
-    async def hold(self, _connection: asyncio.StreamWriter) -> None:
+    async def hold(self, connection: asyncio.StreamWriter) -> None:
         """Wait for the release."""
+        if self._cut:
+            connection.transport.abort()
         self.caught.set()
         await self._released.wait()
 
@@ -52,12 +58,12 @@ class Traps:
         self._for_replies = (_Marker(marker), cut)
         return cut
 
-    def hold_requests(self, after: bytes) -> Held:
+    def hold_requests(self, after: bytes, *, cut: bool = False) -> Held:
         """Keep back the next piece of requests that contains `after`, and what its connection sends behind it.
 
         Released, they reach the server even where the client has long gone.
         """
-        held = Held()
+        held = Held(cut=cut)
         self._for_requests = (_Marker(after), held.hold)
         return held
 

@@ -304,7 +304,7 @@ class World:
             "observer": self.observer,
             "tally": self.tally,
         }
-        deciding: Any = {"ordering": self.ordering, "known": self.known, "tally": self.tally}
+        deciding: Any = {"ordering": self.ordering, "known": self.known, "clock": self.clock, "tally": self.tally}
         self.conflicts = Conflicts(read_record=self._read_record, **deciding)
         read_back = ReadBack(read_record=self._read_record, **shared) if self.validates else None
         self.committer = Committer(

@@ -25,6 +25,7 @@ from application.events import (
     StoreFailed,
     StoreRecovered,
     Subscribed,
+    SubscribedInGap,
     SubscriptionBroken,
     ValidationFailed,
 )
@@ -74,6 +75,10 @@ class LoguruObserver:
             self._write("INFO", "Subscribed")
         else:
             self._write_gap("subscribed again", event)
+
+    @_log.register
+    def _(self, event: SubscribedInGap) -> None:
+        self._write_gap(event.why, event)
 
     @_log.register
     def _(self, event: EndedInGap) -> None:
@@ -195,7 +200,7 @@ class LoguruObserver:
         if self._passes("WARNING", line, event.count):
             self._write("WARNING", line, stream=quote(event.stream), count=event.count)
 
-    def _write_gap(self, what_then: str, event: Subscribed | EndedInGap) -> None:
+    def _write_gap(self, what_then: str, event: Subscribed | SubscribedInGap | EndedInGap) -> None:
         bound = {"at_least": True} if event.at_least else {}
         self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=_round(event.gap), **bound)
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
-from adapters.redis.bus_links import BusLinks
+from adapters.redis.bus_links import BusLinks, known, unheard
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
-from application.ports import NodeCutOff, StoreRefused, StoreUnavailable
+from application.ports import MessagesMissed, ProbeInconclusive, StoreRefused, StoreUnavailable
 
 UNLINKED = "unlinked"
 """The kind of failure that is told where a node is cut off from that of the subscription."""
@@ -73,25 +73,28 @@ class SameNode:
 class ProbeCommands:
     """What a probe of a subscription asks its node, and publishes on another.
 
-    A node that the others have lost sight of delivers what is published on it, and nothing else. One that they have
-    lost sight of for a while may have missed what was published meanwhile. While one of them is cut off from it,
-    nothing is proved by what comes from the rest; once the others have given that one up, it is as if it never was.
+    While a node is away nothing is proved by what comes from the rest. Where it is away for the subscription's node
+    alone, another node is the better one to listen to. Else it is dead, or will be back: that is waited for, and then
+    it is told that something may have been missed.
     """
 
     def __init__(self, cluster: Cluster, node: AnyNode, *, timeout: float) -> None:
         self._node = node
         self._links, self._links_of = BusLinks(), node.made
-        self._cut_off: dict[bytes, str] = {}
+        self._away: set[bytes] = set()
         self._here = Commands(SameNode(cluster, node), timeout=timeout)
         self._elsewhere = Commands(AnyNode(cluster, beside=node), timeout=timeout)
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
-        """As `Commands.calls`; what is published comes last, and only where no node is cut off. Raises SubscriptionLost
-        too."""
+        """As `Commands.calls`; what is published comes last, and only where no node is away.
+
+        Raises ProbeInconclusive or MessagesMissed too; StoreUnavailable with the kind `unlinked` where the node is cut
+        off from one that another hears.
+        """
         questions = [command for command in commands if command[0] != "PUBLISH"]
         published = commands[len(questions) :]
         *replies, links, nodes = await self._here.calls(*questions, ("CLUSTER", "LINKS"), ("CLUSTER", "NODES"))
-        self._check(links, nodes)
+        await self._check(links, nodes)
         receivers = await self._elsewhere.calls(*published) if published else []
         return [*replies, *receivers]
 
@@ -100,13 +103,22 @@ class ProbeCommands:
         await self._here.close()
         await self._elsewhere.close()
 
-    def _check(self, links: Any, nodes: Any) -> None:
+    async def _check(self, links: Any, nodes: Any) -> None:
         if self._links_of != self._node.made:
             self._links, self._links_of = BusLinks(), self._node.made
-            self._cut_off = {}
-        before, self._cut_off = self._cut_off, BusLinks.cut_off(links, nodes)
-        if self._links.renewed(links) or before.keys() - self._cut_off.keys():
-            raise NodeCutOff("a node was cut off: it had lost its link to this one")
-        if self._cut_off:
-            addresses = ", ".join(sorted(self._cut_off.values()))
-            raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {addresses}")
+            self._away = set()
+        renewed = self._links.renewed(links)
+        away = unheard(nodes, links)
+        # Of one that has just joined, nothing was ever heard, and nobody is used to publish there.
+        before, self._away = (
+            self._away,
+            {name for name in away if self._links.knew(name) or not isinstance(links, list)},
+        )
+        if away:
+            where = ", ".join(sorted(away.values()))
+            (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))
+            if away.keys() & (known(others) - unheard(others).keys()):
+                raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {where}")
+            raise ProbeInconclusive(f"nothing is heard from {where}")
+        if renewed or before:
+            raise MessagesMissed("a node was away")

@@ -4,7 +4,7 @@ from typing import Any
 
 # Of a node that the others have given up, or do not know yet: nobody waits for what it publishes.
 _GIVEN_UP = frozenset({b"myself", b"fail", b"handshake", b"noaddr"})
-# Of one that this node alone does not hear.
+# Of one that the node that is asked does not hear.
 _UNHEARD = b"fail?"
 
 
@@ -26,22 +26,35 @@ class BusLinks:
         self._made_at = before | made_at
         return any(before.get(node, at) != at for node, at in made_at.items())
 
-    @staticmethod
-    def cut_off(links: Any, nodes: Any) -> dict[bytes, str]:
-        """The nodes that nothing comes from though the others know them to be alive, and where they are."""
-        if isinstance(nodes, str):  # by RESP3
-            nodes = nodes.encode()
-        if not isinstance(nodes, bytes):
-            return {}
-        linked = _made_at(links)
-        found = {}
-        for line in nodes.splitlines():
-            name, address, flags, _, _, _, _, state, *_ = line.split()
-            words = set(flags.split(b","))
-            has_link = state == b"connected" and (name in linked or not isinstance(links, list))
-            if not words & _GIVEN_UP and (_UNHEARD in words or not has_link):
-                found[name] = address.partition(b"@")[0].decode(errors="replace")
-        return found
+    def knew(self, node: bytes) -> bool:
+        """Whether there ever was one from there."""
+        return node in self._made_at
+
+
+def unheard(nodes: Any, links: Any = None) -> dict[bytes, str]:
+    """The nodes that the one that was asked hears nothing from though they have not been given up, and where they are.
+
+    By CLUSTER NODES, and by CLUSTER LINKS where there is a list of them.
+    """
+    found = {}
+    linked = _made_at(links)
+    for name, address, flags, _, _, _, _, state, *_ in _lines(nodes):
+        words = set(flags.split(b","))
+        has_link = state == b"connected" and (name in linked or not isinstance(links, list))
+        if not words & _GIVEN_UP and (_UNHEARD in words or not has_link):
+            found[name] = address.partition(b"@")[0].decode(errors="replace")
+    return found
+
+
+def known(nodes: Any) -> set[bytes]:
+    """All nodes in a reply to CLUSTER NODES."""
+    return {name for name, *_ in _lines(nodes)}
+
+
+def _lines(nodes: Any) -> list[list[bytes]]:
+    if isinstance(nodes, str):  # by RESP3
+        nodes = nodes.encode()
+    return [line.split() for line in nodes.splitlines()] if isinstance(nodes, bytes) else []
 
 
 def _made_at(links: Any) -> dict[bytes, int]:

@@ -36,6 +36,10 @@ class RedisClusterStore:
         self._script = script
         self._times: defaultdict[tuple[str, int] | None, ServerTime] = defaultdict(ServerTime)
 
+    @property
+    def patience(self) -> float:
+        return self._commands.timeout
+
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         parts = _by_slot(self._script.keys(batch.types))
         answer: dict[int, Found | Refused | StoreUnavailable] = {}

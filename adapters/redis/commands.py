@@ -83,6 +83,16 @@ class Commands:
         """How often the connection was made anew."""
         return max(0, self._connections - 1)
 
+    async def connected(self) -> int:
+        """Connect where that is needed; how many connections there were by now. Raises StoreUnavailable."""
+        if self._replies is None or self._replies.transport.is_closing():
+            try:
+                async with asyncio.timeout(self.timeout):
+                    await self._connect()
+            except TimeoutError:
+                raise StoreUnavailable("timeout", f"no connection within {self.timeout:g} s") from None
+        return self._connections
+
     async def call(self, *arguments: Argument) -> Any:
         """The reply to one command. Raises StoreUnavailable for an error reply, a lost connection, a timeout."""
         reply = (await self.calls(arguments))[0]

@@ -27,9 +27,14 @@ class RedisStore:
         self._commands = commands
         self._script = script
         self._time = ServerTime()
+        self._time_heard_on = 0
         streams = script.streams
         self._stream_keys = () if streams is None else (streams.entry_ids, *streams.streams)
         self._stream_numbers = {name.encode(): number for number, name in enumerate(self._stream_keys) if number}
+
+    @property
+    def patience(self) -> float:
+        return self._commands.timeout
 
     @property
     def acknowledges(self) -> bool:
@@ -84,8 +89,10 @@ class RedisStore:
     async def _evaluate(
         self, batch: CommitBatch, settled: Sequence[bytes]
     ) -> dict[int, Found | Refused | StoreUnavailable]:
-        if not self._time.known:
+        # Another connection may be to another server, with another clock.
+        if (connections := await self._commands.connected()) != self._time_heard_on:
             self._time.hear(milliseconds(await self._commands.call("TIME")))
+            self._time_heard_on = connections
         late = False
         while True:
             until = self._time.after(self._commands.timeout)

@@ -95,6 +95,7 @@ class Container(Transports, Stores):
         ordering=Foundations.ordering,
         read_record=Foundations.record_reader,
         known=known_records,
+        clock=Foundations.clock,
         tally=Foundations.tally,
     )
     committer = providers.Singleton(

@@ -23,13 +23,13 @@ TIMEOUT = 0.3  # seconds until the client gives a commit up
 
 
 class CountingCommands(Commands):
-    """Knows how many of its calls were answered."""
+    """Knows how many of its commits were answered."""
 
     answered = 0
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
         replies = await super().calls(*commands)
-        self.answered += 1
+        self.answered += commands[0][0] == "EVALSHA"
         return replies
 
 
@@ -40,11 +40,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def updater_behind(proxy: TcpProxy, url: str, ordering: str) -> AsyncIterator[Container]:
+async def updater_behind(
+    proxy: TcpProxy, url: str, ordering: str, patience: float = TIMEOUT
+) -> AsyncIterator[Container]:
     """The service as it is wired, but for its patience; only its writes go through the proxy."""
     settings = Settings(redis_url=url, store_url=f"redis://127.0.0.1:{proxy.port}", ordering=ordering)
     container = Container(settings=settings)
-    container.commands.override(providers.Singleton(CountingCommands, container.store_connector, timeout=TIMEOUT))
+    container.commands.override(providers.Singleton(CountingCommands, container.store_connector, timeout=patience))
     async with opened(container):
         updater = container.updater()
         running = asyncio.create_task(updater.run())
@@ -126,3 +128,31 @@ async def test_a_late_commit_that_finds_the_very_text_it_expects_is_not_executed
         held.release()
         await until(lambda: server.calls("evalsha") > executed)
     assert stored(server) == {"door": record(MINUTE, '["open"]')}
+
+
+@one_kind_unless_long
+async def test_nor_is_one_whose_connection_was_lost_while_it_was_on_its_way(server: Server, redis_url: str) -> None:
+    async with (
+        TcpProxy("127.0.0.1", server.port) as proxy,
+        updater_behind(proxy, redis_url, "newest", patience=3.0) as container,
+    ):
+        publisher, tally = container.publisher(), container.tally()
+
+        async def stored_is(values: str) -> None:
+            await publisher.publish("update", message("door", MINUTE, values))
+            await until(lambda: stored(server) == {"door": record(MINUTE, values)} and not container.updater().pending)
+
+        opened = {"door": record(MINUTE, '["open"]')}
+        await stored_is('["open"]')
+        held = proxy.hold_requests(after=b"EVALSHA", cut=True)
+        await publisher.publish("update", message("door", MINUTE, '["closed"]'))
+        await until(lambda: tally.store_errors["connection"] > 0)
+        await stored_is('["closed"]')
+        await publisher.publish("update", message("door", MINUTE, '["open"]'))
+        waits = container.pending_updates()
+        await until(lambda: (len(waits), waits.ready) == (1, 0) or stored(server) == opened)
+        executed = server.calls("evalsha")
+        held.release()
+        await until(lambda: server.calls("evalsha") > executed)
+        await until(lambda: not container.updater().pending)
+    assert stored(server) == opened

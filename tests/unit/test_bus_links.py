@@ -5,7 +5,7 @@ from collections.abc import Callable
 import hiredis
 import pytest
 
-from adapters.redis.bus_links import BusLinks
+from adapters.redis.bus_links import BusLinks, known, unheard
 
 
 def link(direction: bytes, node: bytes, created: int) -> list[bytes | int]:
@@ -60,12 +60,24 @@ def test_a_node_is_cut_off_that_nothing_comes_from_unless_the_others_have_given_
     text: Callable[[bytes], bytes | str], flags: bytes, state: bytes, *, linked: bool, cut_off: bool
 ) -> None:
     links = [link(b"to", b"a", 1), link(b"from", b"a" if linked else b"b", 2)]
-    found = BusLinks.cut_off(links, text(A_NODE % (flags, state)))
+    found = unheard(text(A_NODE % (flags, state)), links)
     assert found == ({b"a": "10.0.0.1:6379"} if cut_off else {})
 
 
 def test_where_links_are_not_told_the_node_s_own_are_asked() -> None:
     refused = hiredis.ReplyError("NOPERM this user has no permissions")
-    assert BusLinks.cut_off(refused, A_NODE % (b"master", b"connected")) == {}
-    assert BusLinks.cut_off(refused, A_NODE % (b"master", b"disconnected")) == {b"a": "10.0.0.1:6379"}
-    assert BusLinks.cut_off([], refused) == {}
+    assert unheard(A_NODE % (b"master", b"connected"), refused) == {}
+    assert unheard(A_NODE % (b"master", b"disconnected"), refused) == {b"a": "10.0.0.1:6379"}
+    assert unheard(refused, []) == {}
+
+
+def test_whom_a_node_knows_is_told_by_itself() -> None:
+    assert known(A_NODE % (b"myself,master", b"connected")) == {b"a"}
+    assert known(hiredis.ReplyError("NOPERM this user has no permissions")) == set()
+
+
+def test_a_node_is_known_once_there_was_a_link_from_it() -> None:
+    links = BusLinks()
+    assert not links.renewed([link(b"from", b"a", 1), link(b"to", b"b", 1)])
+    assert links.knew(b"a")
+    assert not links.knew(b"b")

@@ -31,6 +31,7 @@ from application.events import (
     StoreFailed,
     StoreRecovered,
     Subscribed,
+    SubscribedInGap,
     SubscriptionBroken,
     ValidationFailed,
 )
@@ -58,6 +59,7 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
     [
         (Subscribed(None), "INFO", "Subscribed"),
         (Subscribed(1.5), "WARNING", "Gap: messages may have been missed; subscribed again"),
+        (SubscribedInGap("a node was away", 1.5), "WARNING", "Gap: messages may have been missed; a node was away"),
         (EndedInGap(1.5), "WARNING", "Gap: messages may have been missed; the subscription was not ended in order"),
         (SubscriptionBroken("reset", 0.1), "ERROR", "Not subscribed"),
         (SubscriptionBroken("reset", None), "ERROR", "Not subscribed"),

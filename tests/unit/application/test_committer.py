@@ -706,3 +706,23 @@ async def test_a_commit_that_was_refused_was_surely_not_executed() -> None:
         await world.persist(message("a", at(1), "[2]"))
 
     assert world.conflicts._unanswered == {}
+
+
+async def test_what_a_commit_on_its_way_would_revert_is_put_off_until_that_is_too_late() -> None:
+    world = World()
+    world.store.patience = 5.0
+    await world.persist(message("door", at(1), '["open"]'))
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("door", at(1), '["closed"]'))
+    await world.persist()
+    assert world.store.values == {"door": record(at(1), '["closed"]')}
+
+    # It would find just what it expects.
+    await world.persist(message("door", at(1), '["open"]'))
+    assert (world.store.values, world.updater.pending) == ({"door": record(at(1), '["closed"]')}, 1)
+    await world.store.execute_late(0)
+    world.take_up()
+    await world.persist()
+
+    assert (world.store.values, world.updater.pending) == ({"door": record(at(1), '["open"]')}, 0)

@@ -7,8 +7,23 @@ from contextlib import asynccontextmanager
 import pytest
 
 from application.backoff import Backoff
-from application.events import EndedInGap, ProbeRefused, ReadinessChanged, Subscribed, SubscriptionBroken
-from application.ports import Delivery, StoreRefused, StoreUnavailable, SubscriptionLost, SubscriptionRefused
+from application.events import (
+    EndedInGap,
+    ProbeRefused,
+    ReadinessChanged,
+    Subscribed,
+    SubscribedInGap,
+    SubscriptionBroken,
+)
+from application.ports import (
+    Delivery,
+    MessagesMissed,
+    ProbeInconclusive,
+    StoreRefused,
+    StoreUnavailable,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
 from application.readiness import Readiness
 from application.subscription import SUBSCRIPTION, Subscription
 from application.tally import Tally
@@ -30,6 +45,7 @@ FIRST, SECOND = deliveries(b"first"), deliveries(b"second")
 LOST = SubscriptionLost("no probe came back within 4 s")
 REFUSED = SubscriptionRefused("a probe cannot be published: NOPERM")
 READY = ReadinessChanged(None)
+DOUBT, MISSED = ProbeInconclusive("nothing is heard from a node"), MessagesMissed("a node was away")
 
 
 class Wire(ScriptedSubscriber):
@@ -323,6 +339,28 @@ class TestRefusal:
         ]
         assert proving.received == FIRST
         assert proving.tally.gaps == 0
+
+    async def test_where_it_would_prove_nothing_the_service_is_not_ready_and_the_subscription_stays(self) -> None:
+        proving = Proving(0.0, DOUBT, DOUBT, MISSED)
+        async with proving.running():
+            await proving.probed(1)
+            for times in (2, 3):
+                proving.clock.pass_time(5)
+                await proving.probed(times)
+                assert proving.readiness.why_not == f"subscription: {DOUBT}"
+            proving.clock.pass_time(5)
+            await proving.probed(4)
+            proving.clock.pass_time(5)
+            await proving.probed(5)
+
+        assert proving.observer.events == [
+            Subscribed(gap=None),
+            READY,
+            ReadinessChanged(f"subscription: {DOUBT}"),
+            SubscribedInGap(str(MISSED), pytest.approx(15.0), at_least=True),
+            READY,
+        ]
+        assert (proving.tally.gaps, proving.tally.reconnects) == (1, 0)
 
     async def test_on_a_later_subscription_it_is_waited_out_too(self) -> None:
         proving = Proving(0.0, REFUSED)
