@@ -8,7 +8,7 @@ import pytest
 
 from tests.clusters import RedisCluster
 from tests.faults.cluster_trial import ANOTHER_NODE, ITS_NODE, TAGS, TryOnCluster, both_transports, on_either_node
-from tests.faults.trial import GAP
+from tests.faults.trial import HELD_GAP
 from tests.kinds import ONE_SINCE_REDIS_7_UNLESS_LONG
 from tests.service import until
 
@@ -127,4 +127,4 @@ def test_a_node_that_was_frozen_for_a_moment_has_missed_messages_and_that_is_tol
         # Between two breaks of a link some messages may come through.
         trial.may_perish(TAGS, range(first, trial.stream.sent), "told")
         trial.ends()
-        assert trial.service.logged(GAP)[0]["seconds"] > frozen_for
+        assert trial.service.logged(HELD_GAP)[0]["seconds"] > frozen_for
