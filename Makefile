@@ -16,7 +16,7 @@ run: $(RUN_READY) ## the main job on an embedded server with sample publishers; 
 	@exec $(BIN)/python -m entrypoints.cli demo $(ARGS)
 
 test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and the use case
-	@$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term $(ARGS)
 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
 	@status=0; \

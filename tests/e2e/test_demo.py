@@ -156,7 +156,7 @@ def test_it_ends_cleanly_when_nobody_reads_on(tmp_path: Path) -> None:
         assert b"kv-updater:" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(120, marks=pytest.mark.long)])
 def test_on_a_terminal_a_table_tells_fresh_due_and_overdue_records(tmp_path: Path, columns: int) -> None:
     with demo(tmp_path, columns=columns) as running:
         running.shows(*_TYPES, "fresh", "due", r"overdue +-\d s", r"redis-cli -p \d+ get weather:berlin", "Ctrl-C")
