@@ -108,7 +108,8 @@ def test_a_frozen_node_is_noticed_and_when_it_thaws_all_is_well_soon(
         assert time.monotonic() - thawed < BACK_WITHIN
         trial.recovers(since=thawed)
         trial.ends()
-        assert trial.gaps or frozen is not trial.at
+        # It thaws at once when the store has told of it: then the subscription may have held, and missed nothing.
+        assert trial.gaps or frozen is not trial.at or not trial.missing
 
 
 @pytest.mark.long
