@@ -163,6 +163,8 @@ class KVUpdater:
     def _put_off(self, batch: Pending, tried: Sequence[str]) -> None:
         """What one part of the store does not take holds up nothing else; a tie waits for what may be on its way."""
         self._unreached.difference_update(tried)
+        if not (batch.ties or batch.unreached or batch.revertible):
+            return
         self._unreached.update(batch.unreached)
         now, ended = self._clock.monotonic(), self._ended.is_set()
         if batch.ties and not ended:

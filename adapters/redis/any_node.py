@@ -109,11 +109,9 @@ class ProbeCommands:
             self._away = set()
         renewed = self._links.renewed(links)
         away = unheard(nodes, links)
+        before, knew_all = self._away, not isinstance(links, list)
         # Of one that has just joined, nothing was ever heard, and nobody is used to publish there.
-        before, self._away = (
-            self._away,
-            {name for name in away if self._links.knew(name) or not isinstance(links, list)},
-        )
+        self._away = {name for name in away if knew_all or self._links.knew(name)}
         if away:
             where = ", ".join(sorted(away.values()))
             (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))

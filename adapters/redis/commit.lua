@@ -2,13 +2,14 @@
 -- the records came by, and the streams whose entries are acknowledged here.
 -- ARGV: the number of records; the channel for notices ('' = none); the length of the key prefix; the length of the
 -- longest record; whether records expire ('1'); the consumer group ('' = no streams); until when this may be executed,
--- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' = absent); the record; where they expire the time, in milliseconds since the epoch
--- ('' = never); with streams the expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two
--- entries of the first stream and one of the second.
+-- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' =
+-- absent); the record; where they expire the time, in milliseconds since the epoch ('' = never); with streams the
+-- expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two entries of the first stream and one of
+-- the second.
 -- Answers with the time here, and 'late' where that is all; else with why a notice could not be published ('' = all
--- were, or none was to be), and in triples for the records that were not written: index, what was found ('' = nothing), its id ('' = none);
--- or instead of what was found 1 where the key holds the record already, 2 where it holds another Redis type, 3
--- where it was not looked at, because the answer was full.
+-- were, or none was to be), and in triples for the records that were not written: index, what was found ('' =
+-- nothing), its id ('' = none); or instead of what was found 1 where the key holds the record already, 2 where it holds
+-- another Redis type, 3 where it was not looked at, because the answer was full.
 -- Before Redis 7 a script that has asked for the time may write only so, where the server is not set to do it anyway.
 if redis.replicate_commands then redis.replicate_commands() end
 local n, channel, prefix, longest = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

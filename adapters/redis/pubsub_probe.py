@@ -37,7 +37,8 @@ _DEFAULT_LIMIT = 8 * 1024 * 1024
 class PubSubProbe:
     """One subscriber's probes, on a `channel` that no other listens to, published by the command `publish`.
 
-    `timeout`: seconds of silence after a probe was sent that end the subscription.
+    `timeout`: seconds of silence after a probe was sent that end the subscription. `is_the_only_proof`: what else
+    comes through says nothing, as on a cluster, where what comes from one node says nothing of the others.
     """
 
     def __init__(
@@ -48,12 +49,12 @@ class PubSubProbe:
         timeout: float,
         observer: Observer,
         publish: str = "PUBLISH",
+        is_the_only_proof: bool = False,
     ) -> None:
         self.channel = PREFIX + name.encode()
         self._publish = publish
         self._commands = commands
-        # What comes through from one node of a cluster says nothing of the others.
-        self._is_the_only_proof = isinstance(commands, ProbeCommands)
+        self._is_the_only_proof = is_the_only_proof
         self._timeout = timeout
         self._observer = observer
         self._awaited = b""

@@ -86,9 +86,7 @@ class RedisStore:
             words.append(entry.id)
         return b" ".join(words)
 
-    async def _evaluate(
-        self, batch: CommitBatch, settled: Sequence[bytes]
-    ) -> dict[int, Found | Refused | StoreUnavailable]:
+    async def _evaluate(self, batch: CommitBatch, settled: Sequence[bytes]) -> Mapping[int, Found | Refused]:
         # Another connection may be to another server, with another clock.
         if (connections := await self._commands.connected()) != self._time_heard_on:
             self._time.hear(milliseconds(await self._commands.call("TIME")))
@@ -99,7 +97,7 @@ class RedisStore:
             arguments = self._script.arguments(batch, self._stream_keys, settled, until=until)
             answer = read_answer(await self._call(arguments), self._time, batch)
             if not isinstance(answer, StoreUnavailable):
-                return {**answer}
+                return answer
             # By a clock that was set forward, or by another server's, what is late is not late the next time.
             if late:
                 raise answer

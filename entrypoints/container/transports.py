@@ -108,6 +108,7 @@ class Transports(Servers):
             probe_name,
             timeout=Foundations.given.probe_timeout,
             observer=Foundations.observer,
+            is_the_only_proof=providers.Callable(lambda backend: backend == "cluster", Servers.backend),
         ),
         off=providers.Object(None),
     )

@@ -47,7 +47,8 @@ class Reader:
         self._cluster = cluster
         topology = cluster.topology(timeout=SOON, userinfo=userinfo)
         self._node = AnyNode(topology)
-        probe = PubSubProbe(ProbeCommands(topology, self._node, timeout=SOON), "test", timeout=0.5, observer=Unheard())
+        commands = ProbeCommands(topology, self._node, timeout=SOON)
+        probe = PubSubProbe(commands, "test", timeout=0.5, observer=Unheard(), is_the_only_proof=True)
         self.subscriber = PubSubSubscriber(
             self._node, channels, probe=probe, max_backlog_bytes=1 << 20, timeout=SOON, observer=Unheard()
         )
