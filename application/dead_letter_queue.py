@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
+from application.batch_size import BatchSize
 from application.commit_batch import Entry
 from application.events import DeadLettersDropped, DeadLettersFailed
 from application.outbox import Outbox
@@ -44,6 +45,7 @@ class DeadLetterQueue:
         self._max_payload_bytes = max_payload_bytes
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
+        self._batch_size = BatchSize(_MAX_BATCH)
         self.outbox = Outbox(
             waiting=self._waiting,
             write=self.write,
@@ -67,16 +69,21 @@ class DeadLetterQueue:
 
     async def write(self) -> None:
         """Write some of those that wait. Raises StoreUnavailable; they wait on, unless no other try can help."""
-        batch = [self._waiting.popleft() for _ in range(min(_MAX_BATCH, len(self._waiting)))]
+        batch = [self._waiting.popleft() for _ in range(min(self._batch_size.now, len(self._waiting)))]
+        started = self._clock.monotonic()
         try:
             await self._dead_letters.add([letter for letter, _ in batch])
         except BaseException as error:
-            if isinstance(error, StoreUnavailable) and error.kind in _FINAL:
-                self._drop(batch, "no other try can write them", str(error))
-                raise
+            if isinstance(error, StoreUnavailable):
+                if error.kind in _FINAL:
+                    self._drop(batch, "no other try can write them", str(error))
+                    raise
+                if error.kind == "timeout":
+                    self._batch_size.timed_out(len(batch))
             self._waiting.extendleft(reversed(batch))
             self._trim()
             raise
+        self._batch_size.answered(self._clock.monotonic() - started)
         for letter, entries in batch:
             self._bytes -= _size(letter)
             self._acknowledgements.add(entries)

@@ -6,27 +6,26 @@ The path of one message: `Intake.receive` -> `Validator.accept` -> `PendingUpdat
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from application.acknowledgements import Acknowledgements
+from application.batch_size import BatchSize
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.intake import Intake
-from application.pending import Pending
 from application.pending_updates import PendingUpdates
 from application.ports import Clock, Delivery, StoreUnavailable
+from application.second_tries import SecondTries
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
-from application.waiting import LAST_TRIES, pause, unless
+from application.waiting import pause
 
 # Messages accepted between two looks at the clock, and seconds until the socket has its turn.
 _SLICE = 32
 _LONGEST_SLICE = 0.0005
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
-# Seconds in which the message that another writer has put over ours should come here too.
-_TIE_PATIENCE = 1.0
 # With more keys pending than this, every commit is full and the next ones may as well begin.
 _FEW_BATCHES = 4
 
@@ -62,9 +61,8 @@ class KVUpdater:
         self._clock = clock
         self.tally = tally
         self._max_batch = max_batch
-        # Types that a part of the store did not take.
-        self._unreached: set[str] = set()
-        self._news_of_put_off = asyncio.Event()
+        self._batch_size = BatchSize(max_batch)
+        self._second_tries = SecondTries(pending_updates, store_health, clock)
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -92,14 +90,14 @@ class KVUpdater:
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
-                tasks.create_task(self._take_up(), name="take up"),
+                tasks.create_task(self._second_tries.run(self._changed.set), name="second tries"),
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
                 await self._let_the_stream_wait()
             self._ended.set()
             self._changed.set()
-            self._news_of_put_off.set()
+            self._second_tries.end()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None and burying is not None:
                 self._dead_letter_queue.outbox.end()
@@ -139,14 +137,28 @@ class KVUpdater:
 
         Raises StoreUnavailable; what was not settled is pending again.
         """
-        batch = self._pending.take(self._max_batch)
-        tried = list(batch.messages) if self._unreached else ()
+        batch = self._pending.take(self._batch_size.now)
+        tried, started = list(batch.messages), self._clock.monotonic()
         try:
-            return await self._committer.commit(batch)
+            asked = await self._committer.commit(batch)
+        except StoreUnavailable as error:
+            self._allow_for((error,), len(tried))
+            raise
+        else:
+            if not self._allow_for(batch.unreached.values(), len(tried)):
+                self._batch_size.answered(self._clock.monotonic() - started)
+            return asked
         finally:
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
-            self._put_off(batch, tried)
+            self._second_tries.put_off(batch, tried)
             self._changed.set()
+
+    def _allow_for(self, failures: Iterable[StoreUnavailable], tried: int) -> bool:
+        """Whether an answer did not come in time: then fewer are tried next."""
+        late = any(failure.kind == "timeout" for failure in failures)
+        if late:
+            self._batch_size.timed_out(tried)
+        return late
 
     async def _commit_until_ended(self, at_least: int) -> None:
         while await self._has_pending(at_least):
@@ -157,35 +169,8 @@ class KVUpdater:
                 await pause(self._clock, self._store_health.failed(error), self._ended)
             else:
                 # As long as a part of it is away, it is not for the others to say that all is well.
-                if not self._unreached:
+                if self._second_tries.whole:
                     (self._store_health.worked if answered else self._store_health.given_up)()
-
-    def _put_off(self, batch: Pending, tried: Sequence[str]) -> None:
-        """What one part of the store does not take holds up nothing else; a tie waits for what may be on its way."""
-        self._unreached.difference_update(tried)
-        if not (batch.ties or batch.unreached or batch.revertible):
-            return
-        self._unreached.update(batch.unreached)
-        now, ended = self._clock.monotonic(), self._ended.is_set()
-        if batch.ties and not ended:
-            self._pending.put_off(batch.ties, now + _TIE_PATIENCE, yielding=batch)
-        if batch.unreached:
-            seconds = self._store_health.failed(next(iter(batch.unreached.values())))
-            self._pending.put_off(batch.unreached, now + (min(seconds, LAST_TRIES) if ended else seconds))
-        for type_, until in batch.revertible.items():
-            self._pending.put_off((type_,), until)
-        self._news_of_put_off.set()
-
-    async def _take_up(self) -> None:
-        while True:
-            self._news_of_put_off.clear()
-            now = self._clock.monotonic()
-            due_at = self._pending.take_up(now, ended=self._ended.is_set())
-            self._changed.set()
-            if due_at is None:
-                await self._news_of_put_off.wait()
-            else:
-                await unless(self._news_of_put_off, self._clock.sleep(due_at - now))
 
     async def _has_pending(self, at_least: int) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""

@@ -8,6 +8,7 @@ from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.stream_replies import Stored
 from adapters.redis.trimmed_entries import TrimmedEntries
 from adapters.redis.unsettled_entries import UnsettledEntries
+from application.batch_size import BatchSize
 from application.commit_batch import Entry
 from application.events import EntriesLost
 from application.ports import Delivery, Observer, StoreUnavailable
@@ -16,8 +17,6 @@ from domain.entry_fields import payload_of
 # Seconds that a read waits for an entry; at the stop it is waited for.
 _LONGEST_WAIT = 0.5
 _LONGEST_FAREWELL = 1.0
-# Seconds below which a read has brought so little that the next one may bring twice as much.
-_QUICK = 1.0
 
 
 class StreamReader:
@@ -25,7 +24,8 @@ class StreamReader:
 
     def __init__(self, group: ConsumerGroup, *, count: int, claim_after: float, observer: Observer) -> None:
         self.group = group
-        self._count = self._at_once = count
+        self._count = count
+        self._at_once = BatchSize(count)
         self._claim_after = claim_after
         self._wait = min(_LONGEST_WAIT, claim_after / 4)
         self._observer = observer
@@ -59,12 +59,10 @@ class StreamReader:
         try:
             deliveries = await self._next()
         except StoreUnavailable as error:
-            # They may be more than comes through in the time for a reply, and would be so the next time.
             if error.kind == "timeout":
-                self._at_once = max(1, self._at_once // 2)
+                self._at_once.timed_out(self._at_once.now)
             raise
-        if clock() - started < _QUICK:
-            self._at_once = min(self._count, 2 * self._at_once)
+        self._at_once.answered(clock() - started)
         return deliveries
 
     def have(self, deliveries: Sequence[Delivery]) -> None:
@@ -101,11 +99,11 @@ class StreamReader:
                 await self.group.forget(self.group.consumer)
 
     async def _next(self) -> list[Delivery]:
-        if unsettled := await self._unsettled.next(self._at_once):
+        if unsettled := await self._unsettled.next(self._at_once.now):
             return self._deliveries(unsettled)
         if self._stopping:
             return []
-        count = self._at_once
+        count = self._at_once.now
         look, entries = await self.group.read(count, self._wait)
         lost = self._trimmed.count(look, len(entries))
         # Where the last one that was read is still there, none behind it was trimmed.

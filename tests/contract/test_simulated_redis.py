@@ -10,6 +10,7 @@ from adapters.redis.commands import Commands
 from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
+from application.batch_size import BatchSize
 from application.commit_batch import CommitBatch, Entry, Found
 from application.ports import Delivery, MessageSubscriber
 from domain.stored_record import StoredRecord
@@ -90,7 +91,7 @@ class Real:
 
     async def receive(self, who: int, count: int) -> Seen:
         reader = self._readers[who]
-        reader._count = reader._at_once = count
+        reader._at_once = BatchSize(count)
         return seen(await reader.next())
 
     async def subscribe(self, who: int) -> Seen:

@@ -11,6 +11,7 @@ import pytest
 from redis.crc import key_slot
 
 from adapters.redis.stream_subscriber import StreamSubscriber
+from application.batch_size import BatchSize
 from application.events import EntriesClaimed, EntriesLost
 from application.ports import StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from tests.clusters import RedisCluster
@@ -858,12 +859,12 @@ class TestTrimming:
             streams.add_many("update", added + 1, last, cap=100)
             added = last
             for count in reads:
-                reader._count = reader._at_once = count
+                reader._at_once = BatchSize(count)
                 came = await reader.next()
                 read += len(came)
                 lost = int(came[-1][0]) - read
                 assert self._told(streams) == (lost if streams.tells_lag else 0)
-        reader._count = reader._at_once = 1000
+        reader._at_once = BatchSize(1000)
         read += len(await reader.next())
         assert await reader.next() == []
         assert self._told(streams) == (added - read if streams.tells_lag else 0)
@@ -894,7 +895,7 @@ class TestTrimming:
         ]
         streams.add_many("update", 1, 10)
         for reader in (one, other):
-            reader._count = reader._at_once = 50
+            reader._at_once = BatchSize(50)
             await reader.next()
         streams.add_many("update", 11, 130, cap=100)
         assert len(await one.next()) == 50

@@ -1,5 +1,7 @@
 """The wire between the service and its server breaks, tears or slows down, for the subscription or for the store."""
 
+import time
+
 import pytest
 
 from tests.faults.kinds import one_kind_unless_long
@@ -143,6 +145,23 @@ def test_what_piled_up_before_a_narrow_wire_goes_through_when_it_is_wide_again(
         assert trial.stream.newest_in(own) < trial.stream.sent - 500
         wire.does(lambda proxy: limit_all(proxy, 0))
         trial.recovers()
+        trial.ends()
+        assert trial.gaps == 0
+
+
+@pytest.mark.long
+def test_a_wire_that_stays_narrow_is_given_no_more_at_once_than_comes_through(fault: Try, own: Server) -> None:
+    long = {"filler": "x" * 300}
+    with wire_to(own) as wire, fault("60 kB/s for good: store", own, store_url=wire.url, stream=long) as trial:
+        trial.settles()
+        trial.stops_flowing()
+        trial.catches_up()
+        wire.does(lambda proxy: limit_all(proxy, 60_000))
+        began = time.monotonic()
+        trial.stream.publish(3000)
+        trial.catches_up()
+        trial.seconds = time.monotonic() - began
+        assert trial.service.logged("Store failed: timeout"), "the burst was too small to be a test"
         trial.ends()
         assert trial.gaps == 0
 

@@ -282,3 +282,16 @@ async def test_at_the_end_the_next_try_does_not_wait_long() -> None:
     await burying.queue.outbox.run()
     assert burying.tally.dead_letters == 1
     assert max(burying.clock.slept) <= 0.2
+
+
+async def test_letters_that_are_too_many_for_the_time_of_an_answer_go_in_smaller_parcels() -> None:
+    burying = Burying()
+    burying.dead_letters.kind, burying.dead_letters.failures = "timeout", 2
+    waiting: list[int] = []
+    burying.dead_letters.meanwhile = lambda: waiting.append(len(burying.queue))
+    payloads = numbered(100)
+    burying.add(*payloads)
+
+    assert await burying.write_all() == payloads
+    # What is left waiting while a parcel is on its way.
+    assert waiting == [0, 50, 75, 25, 0]

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Found, Refused
 from application.events import (
     MessageRejected,
@@ -472,6 +473,34 @@ class PartlyAway(UnreliableStore):
                 self.values.pop(type_, None)
                 answer[index] = StoreUnavailable("connection", "the node is away")
         return answer
+
+
+class NarrowStore(UnreliableStore):
+    """A store behind a wire that takes 50 ms for a key, asked for an answer within 5 s."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.wire = clock
+
+    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+        self.commits.append(batch)
+        self.wire.pass_time(min(5.0, 0.05 * len(batch.types)))
+        if len(batch.types) > 100:
+            raise StoreUnavailable("timeout", "no answer within 5 s")
+        return await MemoryStore.commit(self, batch)
+
+
+async def test_a_narrow_wire_is_given_as_many_keys_at_once_as_come_through_in_time() -> None:
+    clock = SimulatedClock()
+    world = World(clock=clock, store=NarrowStore(clock))
+    world.receive(*[message(f"key:{number}", at(1)) for number in range(1000)])
+
+    while world.updater.pending:
+        with suppress(StoreUnavailable):
+            await world.persist()
+
+    assert len(world.store.values) == world.tally.committed == 1000
+    assert [len(batch.types) for batch in world.store.commits] == [1000, 500, 250, 125, *[62] * 16, 8]
 
 
 class TestWhatIsPutOff:

@@ -1,0 +1,21 @@
+"""How much to ask for at once of a server that may be far away."""
+
+# Seconds below which an answer has come so soon that twice as much may be asked next.
+_SOON = 1.0
+
+
+class BatchSize:
+    """Up to `most`; halved where an answer does not come in its time, for it may be more than the wire lets through
+    by then, and would be so the next time."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self.now = most
+
+    def timed_out(self, size: int) -> None:
+        """So much was asked, and not answered in time."""
+        self.now = max(1, min(self.now, size) // 2)
+
+    def answered(self, seconds: float) -> None:
+        """It took so long."""
+        if seconds < _SOON:
+            self.now = min(self._most, 2 * self.now)
