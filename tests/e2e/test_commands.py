@@ -110,7 +110,8 @@ class TestPublish:
                 with Publisher(own.port) as listener:
                     listener.subscribe("update")
                     assert json.loads(listener.reply()[2])["type"] == "key"
-                assert publishing.ends(signal.SIGINT) == 0
+                    until(lambda: "received by 1" in publishing.output)
+                    assert publishing.ends(signal.SIGINT) == 0
 
     def test_again_and_again_ends_where_it_is_refused(self, tmp_path: Path) -> None:
         with Server(password="secret") as closed:

@@ -33,6 +33,18 @@ class Load:
         self.settles()
         self.seconds = max(self.seconds or 0.0, time.monotonic() - began)
 
+    def carries(self, messages: int) -> None:
+        """Publish so many, and nothing else any more, until all is stored; the time for that is the time to recover.
+
+        So a way that carries less than what flows is not given ever more.
+        """
+        self.stops_flowing()
+        self.catches_up()
+        began = time.monotonic()
+        self.stream.publish(messages)
+        self.catches_up()
+        self.seconds = time.monotonic() - began
+
     def catches_up(self) -> None:
         """Wait until all that has been published is stored."""
         end = self.stream.sent

@@ -47,6 +47,10 @@ class Trial(Load):
         """How many the service has told of."""
         return len(self.service.logged(GAP) + self.service.logged(HELD_GAP))
 
+    def context(self) -> str:
+        """What to tell where it does not settle."""
+        return f"{super().context()}; {self.service.raw_log[-2000:].decode()}"
+
     def starts_over(self) -> None:
         """What was published before now may be missing: the server has forgotten it, or nobody had subscribed yet."""
         self._since = self.stream.sent

@@ -463,6 +463,7 @@ class PartlyAway(UnreliableStore):
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
         self.away: set[str] = set()
+        self.kind = "connection"
         self.asked: list[set[str]] = []
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
@@ -471,7 +472,7 @@ class PartlyAway(UnreliableStore):
         for index, type_ in enumerate(batch.types):
             if type_ in self.away:
                 self.values.pop(type_, None)
-                answer[index] = StoreUnavailable("connection", "the node is away")
+                answer[index] = StoreUnavailable(self.kind, "the node is away")
         return answer
 
 
@@ -501,6 +502,17 @@ async def test_a_narrow_wire_is_given_as_many_keys_at_once_as_come_through_in_ti
 
     assert len(world.store.values) == world.tally.committed == 1000
     assert [len(batch.types) for batch in world.store.commits] == [1000, 500, 250, 125, *[62] * 16, 8]
+
+
+async def test_a_narrow_wire_to_one_part_of_the_store_is_one_too() -> None:
+    clock = SimulatedClock()
+    world = World(clock=clock, store=PartlyAway(clock))
+    world.store.kind, world.store.away = "timeout", {"a"}
+
+    await world.persist(*[message(type_, at(1)) for type_ in "abcd"])
+    await world.persist(*[message(type_, at(2)) for type_ in "bcd"])
+
+    assert world.store.asked == [set("abcd"), set("bc")]
 
 
 class TestWhatIsPutOff:
