@@ -14,6 +14,7 @@ from tests.service import Publisher, command, started, stored, subscribed, until
 from tests.world import message, record
 
 STRICT = ("--strict-timestamps",)
+PATIENT = ("--shutdown-timeout", "25s")
 LETTERS = ("--dead-letter-stream", "letters")
 TIMES = {"updated": "2023-10-01T12:00:00Z", "valid": "2023-10-01T12:05:32Z"}
 
@@ -135,7 +136,7 @@ def test_what_is_stale_or_expired_is_counted_and_what_is_stored_stays(
 def test_100000_malformed_messages_are_a_handful_of_lines_and_a_count(
     server: Server, redis_url: str, tmp_path: Path
 ) -> None:
-    with subscribed(redis_url, directory=tmp_path) as service, Publisher(server.port) as publisher:
+    with subscribed(redis_url, *PATIENT, directory=tmp_path) as service, Publisher(server.port) as publisher:
         publisher.publish([b'{"type":"key"}'] * 100_000)
         publisher.publish([message("good")])
         totals = service.stops()

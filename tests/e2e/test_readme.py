@@ -148,7 +148,7 @@ class Reader:
             self._answer += self._result(line)
 
     def _make(self, words: list[str]) -> None:
-        own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "ARGS"))}
         recipe = subprocess.run(
             ["make", "-n", *words[1:]], cwd=_ROOT, env=own, capture_output=True, text=True, check=True
         )
