@@ -165,11 +165,15 @@ class RedisCluster:
             master.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for number, node in enumerate(self.nodes):
             for other in self.nodes[:number]:
-                node.command("CLUSTER", "MEET", "127.0.0.1", other.port)
+                self.meet(node, other)
         _until(lambda: all(map(self._knows_all, self.nodes)), "the nodes do not know one another")
         for number, replica in enumerate(self.nodes[len(self.masters) :]):
             replica.command("CLUSTER", "REPLICATE", self.masters[number].command("CLUSTER", "MYID"))
         self.is_well()
+
+    def meet(self, node: Server, other: Server) -> None:
+        """Make them known to one another, when the cluster is formed."""
+        node.command("CLUSTER", "MEET", "127.0.0.1", other.port)
 
     def is_well(self) -> None:
         """Wait until every node that is alive takes commands, and every replica follows its master."""
