@@ -23,7 +23,7 @@ from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.clusters import RedisCluster
-from tests.kinds import ALL, in_turn, one_first
+from tests.kinds import ALL, BEFORE_REDIS_7, in_turn, one_first
 from tests.proxy import TcpProxy
 from tests.servers import Server
 
@@ -727,6 +727,17 @@ class TestUnavailable:
         with pytest.raises(StoreUnavailable) as error:
             await (store.check() if own.kind == "redis-6.2" else commit(store, ("a", b"", ONE)))
         assert kind_of(error) == "noreplicas"
+
+    @pytest.mark.parametrize("kind", BEFORE_REDIS_7)
+    async def test_none_by_a_server_that_sends_its_replicas_whole_scripts(
+        self, open_store: OpenStore, kind: str
+    ) -> None:
+        """Such a server takes no write after the time was asked for, unless the script says how to replicate it."""
+        with Server(kind, ("--lua-replicate-commands", "no")) as strict:
+            store = open_store(strict.url)
+            assert await commit(store, ("a", b"", ONE)) == {}
+            assert await commit(store, ("a", ONE, TWO)) == {}
+            assert list(await store.read(["a"])) == [TWO]
 
     @pytest.mark.parametrize("over_unix_socket", [False, True])
     async def test_a_wrong_password(
