@@ -167,6 +167,7 @@ class RedisCluster:
             for other in self.nodes[:number]:
                 self.meet(node, other)
         _until(lambda: all(map(self._knows_all, self.nodes)), "the nodes do not know one another")
+        _until(lambda: all(map(self._is_linked, self.nodes)), "the nodes do not hear one another")
         for number, replica in enumerate(self.nodes[len(self.masters) :]):
             replica.command("CLUSTER", "REPLICATE", self.masters[number].command("CLUSTER", "MYID"))
         self.is_well()
@@ -193,6 +194,12 @@ class RedisCluster:
         known = node.command("CLUSTER", "NODES")
         return known.count(b"\n") == len(self.nodes) and b"handshake" not in known
 
+    def _is_linked(self, node: Server) -> bool:
+        """Whether it has a link to each other node and one from each, as is the case some time after they have met."""
+        if node.kind == "redis-6.2":  # which cannot tell
+            return True
+        return len({(link[b"direction"], link[b"node"]) for link in _links(node)}) == 2 * (len(self.nodes) - 1)
+
 
 def _arguments(directory: Path) -> Sequence[str]:
     directory.mkdir()
@@ -215,10 +222,13 @@ def _has_one_order(views: Sequence[dict[bytes, int]]) -> bool:
     return all(view == views[0] and len({*view.values()}) == len(view) for view in views)
 
 
+def _links(node: Server) -> list[dict[bytes, Any]]:
+    return [dict(zip(link[::2], link[1::2], strict=True)) for link in node.command("CLUSTER", "LINKS")]
+
+
 def _links_to(identity: bytes, node: Server) -> set[int]:
     """When the links of this node to that of the identity were made."""
-    links = [dict(zip(link[::2], link[1::2], strict=True)) for link in node.command("CLUSTER", "LINKS")]
-    return {link[b"create-time"] for link in links if (link[b"direction"], link[b"node"]) == (b"to", identity)}
+    return {link[b"create-time"] for link in _links(node) if (link[b"direction"], link[b"node"]) == (b"to", identity)}
 
 
 def _heard(node: Server) -> int:
