@@ -7,7 +7,7 @@ class Backoff:
     """Doubles from `first` to `cap` seconds; `jitter` (a number in [0, 1)) shortens each delay by up to half,
     so that many clients of one failed server do not come back in step."""
 
-    def __init__(self, jitter: Callable[[], float], first: float = 0.05, cap: float = 2.0) -> None:
+    def __init__(self, jitter: Callable[[], float], first: float = 0.05, cap: float = 1.0) -> None:
         self._jitter = jitter
         self._first = first
         self._cap = cap

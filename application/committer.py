@@ -30,7 +30,9 @@ _UNSTORABLE = {
     Refused.OTHER_REDIS_TYPE: Rejection(
         Reason.OTHER_REDIS_TYPE, "the key holds another Redis type, which is left alone"
     ),
-    Refused.NOT_PERMITTED: Rejection(Reason.NOT_PERMITTED, "the account may not use this key"),
+    Refused.NOT_PERMITTED: Rejection(
+        Reason.NOT_PERMITTED, "the account may not use this key: perhaps key_prefix does not fit its rights"
+    ),
 }
 
 Answer = Mapping[int, Found | Refused | StoreUnavailable]

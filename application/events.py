@@ -83,6 +83,22 @@ class MessageUnstorable:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageUnordered:
+    """A message has no date that is understood: arrival decides whether it, or what comes next, is stored."""
+
+    type: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFromTheFuture:
+    """A message is dated so far ahead of the clock that its date protects it from no other message."""
+
+    type: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class MessageStale:
     """A message is older than what is stored."""
 
@@ -177,6 +193,7 @@ class EntriesClaimed:
     """Entries that a dead updater had taken and not settled are delivered again."""
 
     stream: bytes
+    consumer: bytes
     count: int
 
 
@@ -198,6 +215,8 @@ Event = (
     | BacklogFull
     | MessageRejected
     | MessageUnstorable
+    | MessageUnordered
+    | MessageFromTheFuture
     | MessageStale
     | RecordsPersisted
     | NoticesRefused

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import Entry
+from application.events import MessageFromTheFuture, MessageUnordered
 from application.pending_updates import PendingUpdates
-from application.ports import Clock, Delivery
+from application.ports import Clock, Delivery, Observer
 from application.refusals import Refusals
 from application.tally import Tally
 from domain.errors import Rejection
+from domain.ordering import Ordering
+from domain.update_message import UpdateMessage
 from domain.validation import Validator
 
 # An entry that so many processes have taken and none has settled is likely to be what they died of.
@@ -22,23 +25,28 @@ class Intake:
         self,
         *,
         validator: Validator,
+        ordering: Ordering,
         pending_updates: PendingUpdates,
         refusals: Refusals,
         acknowledgements: Acknowledgements,
         clock: Clock,
+        observer: Observer,
         tally: Tally,
     ) -> None:
         self._accept = validator.accept
+        self._ordering = ordering
         self._pending = pending_updates
         self._refusals = refusals
         self._acknowledgements = acknowledgements
         self._clock = clock
+        self._observer = observer
         self._tally = tally
 
     def receive(self, deliveries: Sequence[Delivery]) -> None:
         """Count each of them, and whatever is not pending now as what it is."""
         accept, offer = self._accept, self._pending.offer
         now = self._clock.now()
+        latest = self._ordering.trusts_until(now)
         tally = self._tally
         pending_before = len(self._pending)
         offered = 0
@@ -52,6 +60,8 @@ class Intake:
             if isinstance(message, Rejection):
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
+            if latest is not None and (message.instant is None or message.instant > latest):
+                self._tell_that_its_date_protects_nothing(message)
             if entry is not None:
                 message.entry = entry.id
             if message.expires_at is not None and message.expires_at <= now:
@@ -65,6 +75,14 @@ class Intake:
                     self._pending.hold(message.type, entry)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
+
+    def _tell_that_its_date_protects_nothing(self, message: UpdateMessage) -> None:
+        if message.instant is None:
+            self._tally.unordered += 1
+            self._observer.notice(MessageUnordered(message.type, message.payload))
+        else:
+            self._tally.future_dated += 1
+            self._observer.notice(MessageFromTheFuture(message.type, message.payload))
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

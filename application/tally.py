@@ -19,6 +19,10 @@ class Tally:
     unchanged: int = 0
     unstorable: Counter[Reason] = field(default_factory=Counter)
 
+    unordered: int = 0
+    """Accepted without a date that is understood, though dates decide: arrival decides then."""
+    future_dated: int = 0
+    """Accepted with a date so far ahead of the clock that it protects nothing."""
     conflicts: int = 0
     validation_failures: int = 0
     dead_letters: int = 0

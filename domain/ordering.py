@@ -31,6 +31,10 @@ class Ordering(Protocol):
         """Whether the incoming message takes the place of the stored one."""
         ...
 
+    def trusts_until(self, now: datetime) -> datetime | None:
+        """A message dated later, or without a date, is not protected by it; None: no date counts."""
+        ...
+
     def outranks(self, incoming: Dated, stored: Dated, now: datetime) -> bool:
         """The same, where another writer put `stored` over what we knew.
 
@@ -60,6 +64,9 @@ class Newest:
                 return False
         return follows(incoming.entry, stored.entry)
 
+    def trusts_until(self, now: datetime) -> datetime | None:
+        return now + self._max_clock_skew
+
     def outranks(self, incoming: Dated, stored: Dated, now: datetime) -> bool:
         undecided = incoming.entry is None or stored.entry is None
         if undecided and incoming.instant is not None and incoming.instant == stored.instant:
@@ -74,3 +81,6 @@ class Arrival:
         return follows(incoming.entry, stored.entry)
 
     outranks = supersedes
+
+    def trusts_until(self, now: datetime) -> datetime | None:  # noqa: ARG002
+        return None

@@ -1,6 +1,7 @@
 """`dead-letters`: look at what was not stored, publish it again, or throw it away."""
 
 import json
+import sys
 from collections.abc import AsyncIterator
 
 from application.ports import DeadLetter
@@ -26,7 +27,9 @@ async def dead_letters(settings: Settings, action: str, *, as_json: bool) -> int
 
 
 async def _list(container: Container, *, as_json: bool) -> int:
+    none = True
     async for id_, letter in _all(container):
+        none = False
         row = {
             "id": id_,
             "time": letter.time.isoformat(),
@@ -39,21 +42,27 @@ async def _list(container: Container, *, as_json: bool) -> int:
         # A payload is foreign text: as JSON nothing in it reaches the terminal as a control character.
         plain = " ".join(f"{key}={json.dumps(value)}" for key, value in row.items() if key not in ("id", "time"))
         print(json.dumps(row) if as_json else f"{id_} {row['time']} {plain}")
+    if none:
+        print(f"kv-updater: no dead letters in {container.settings().dead_letter_stream}", file=sys.stderr)
     return 0
 
 
 async def _replay(container: Container) -> int:
     """One by one, published before it is removed: nothing is lost if this is cut short. 1 if one stayed."""
     publisher, letters = container.publisher(), container.dead_letters()
-    replayed = stayed = 0
+    replayed = cut = unheard = 0
     async for id_, letter in _all(container):
-        whole = letter.size == len(letter.payload)
-        if whole and await publisher.publish(letter.channel, letter.payload):
+        if letter.size != len(letter.payload):
+            cut += 1
+        elif await publisher.publish(letter.channel, letter.payload):
             await letters.remove([id_])
             replayed += 1
         else:
-            stayed += 1
-    print(f"{replayed} replayed, {stayed} stayed (cut, or nobody listens)")
+            unheard += 1
+    stayed = [f"{cut} stayed: cut"] if cut else []
+    if unheard:
+        stayed.append(f"{unheard} stayed: nobody listens (those of a stream take --transport stream)")
+    print(", ".join([f"{replayed} replayed", *stayed]))
     return 1 if stayed else 0
 
 

@@ -33,8 +33,7 @@ class Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         for flag in self._flags():
             if flag not in self._option_string_actions:
-                known = nearest(flag, self._option_string_actions)
-                message = f"unknown flag {flag}, the nearest known one is {known}"
+                message = f"unknown flag {flag}{nearest(flag, self._option_string_actions)}"
                 if commands := self._commands_with(flag):
                     message = f"{flag} is a flag of {' and '.join(commands)}, and goes behind the command"
                 break

@@ -65,7 +65,7 @@ def check_options(scheme: str, query: str) -> None:
         raise ValueError("must have each option once")
     for name, value in options:
         if name not in _OPTIONS:
-            raise ValueError(f"must not have the option {name}, the nearest known one is {nearest(name, _OPTIONS)}")
+            raise ValueError(f"must not have the option {name}{nearest(name, _OPTIONS)}")
         option = _OPTIONS[name]
         if scheme not in option.schemes:
             schemes = " or ".join(f"{scheme}://" for scheme in option.schemes)

@@ -76,6 +76,7 @@ async def _watch_the_server(container: Container) -> None:
 async def _run_until(container: Container, stop: asyncio.Event, stop_at_once: asyncio.Event) -> int:
     settings, updater = container.settings(), container.updater()
     logger.bind(
+        transport=settings.transport,
         channel=",".join(settings.channel),
         redis=mask_url(container.channel_url()),
         store=mask_url(container.store_url()),
@@ -144,6 +145,8 @@ def _with_totals(container: Container) -> "Logger":
         expired=tally.expired,
         rejected=tally.rejected.total(),
         unstorable=tally.unstorable.total(),
+        unordered=tally.unordered,
+        future_dated=tally.future_dated,
         conflicts=tally.conflicts,
         dead_letters=tally.dead_letters,
         dead_letters_lost=tally.dead_letters_dropped + (0 if queue is None else len(queue)),

@@ -112,7 +112,7 @@ def _masked(settings: Settings) -> dict[str, Any]:
 def _unknown(item: Given) -> str:
     # Only the name: of {redis_url:redis://...}, which lacks a space, YAML makes one long key.
     name = re.split(r"[^\w.-]", item.key, maxsplit=1)[0]
-    return f"{name} ({item.origin}): unknown key, the nearest known one is {nearest(name, _FIELDS)}"
+    return f"{name} ({item.origin}): unknown key{nearest(name, _FIELDS)}"
 
 
 def _invalid(item: Given, detail: ErrorDetails) -> str:

@@ -121,6 +121,21 @@ class Settings(BaseSettings):
             raise ValueError(f"must not be a pattern where transport is {transport}")
         return channel
 
+    @field_validator("transport")
+    @classmethod
+    def _pubsub_in_memory(cls, transport: str, info: ValidationInfo) -> str:
+        redis_url = info.data.get("redis_url")
+        if redis_url and _in_memory(redis_url) and transport != "pubsub":
+            raise ValueError("must be pubsub where redis_url is memory://")
+        return transport
+
+    @field_validator("timestamp_formats")
+    @classmethod
+    def _none_where_strict(cls, formats: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if formats and info.data.get("strict_timestamps"):
+            raise ValueError("must be empty where strict_timestamps is on, which takes RFC 3339 alone")
+        return formats
+
     @field_validator("persisted_channel")
     @classmethod
     def _no_loop(cls, name: str | None, info: ValidationInfo) -> str | None:

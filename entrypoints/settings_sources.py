@@ -103,10 +103,22 @@ def _read_file(path: Path) -> list[Given]:
     return [Given(str(key), value, origin) for key, value in values.items()]
 
 
+class _YamlLoader(yaml.SafeLoader):
+    """Takes no key twice: one of the values would be dropped without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        keys = [key.value for key, _ in node.value]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise SettingsError(f"{shown(str(twice))} is given twice")
+        return super().construct_mapping(node, deep)
+
+
 def _load_yaml(content: bytes, origin: str) -> Mapping[Any, Any]:
     # The parser's own text quotes the file, so perhaps a password: only the place is told.
     try:
-        values = yaml.safe_load(content)
+        values = yaml.load(content, _YamlLoader)  # noqa: S506 (it is a SafeLoader)
+    except SettingsError as error:
+        raise SettingsError(f"{origin}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

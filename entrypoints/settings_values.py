@@ -54,6 +54,8 @@ def _split_commas(value: object) -> object:
 
 
 def _time_format(text: str) -> str:
+    if "%" not in text:
+        raise ValueError("must be a format with % and letters in it, such as %d.%m.%Y")
     # There and back: strptime alone does not tell a bad format from a text that does not fit.
     try:
         datetime.strptime(datetime(2001, 2, 3, tzinfo=UTC).strftime(text), text).replace(tzinfo=UTC)
@@ -70,7 +72,7 @@ MAX_SECONDS = 10 * 365 * 86400
 """The longest duration: ten years, so that no clock arithmetic overflows."""
 
 _DURATION = Quantity(
-    "a duration in seconds or such as 250ms, 5s, 5m, 1h",
+    "a duration in seconds or such as 250ms, 5s, 5m, 1h, 1d",
     "TIME",
     {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400},
 )

@@ -317,10 +317,12 @@ class World:
         self.pending_updates = PendingUpdates(self.ordering, self.max_keys, self.max_bytes)
         self.intake = Intake(
             validator=Validator(self.rules, self.instants),
+            ordering=self.ordering,
             pending_updates=self.pending_updates,
             refusals=refusals,
             acknowledgements=self.acknowledgements,
             clock=self.clock,
+            observer=self.observer,
             tally=self.tally,
         )
         self.updater = KVUpdater(
@@ -382,7 +384,10 @@ class World:
         return Backoff(jitter=lambda: 0.0)
 
 
-def message(type_: str, updated: str | None = None, values: str = "{}", valid: str | None = None) -> bytes:
+_ONCE = "2023-10-01T12:00:00Z"
+
+
+def message(type_: str, updated: str | None = _ONCE, values: str = "{}", valid: str | None = None) -> bytes:
     """A payload; times are texts as publishers write them, `values` is JSON text."""
 
     def text(time: str | None) -> str:
@@ -391,7 +396,7 @@ def message(type_: str, updated: str | None = None, values: str = "{}", valid: s
     return f'{{"type":"{type_}","updated":{text(updated)},"valid":{text(valid)},"values":{values}}}'.encode()
 
 
-def record(updated: str | None = None, values: str = "{}", valid: str | None = None) -> bytes:
+def record(updated: str | None = _ONCE, values: str = "{}", valid: str | None = None) -> bytes:
     """What is stored for such a message."""
     return message("", updated, values, valid).replace(b'"type":"",', b"")
 

@@ -13,6 +13,8 @@ class Flood:
     """The sum of their counts: each line stands for so many, or for one."""
     at_least: bool = False
     """Whether one of them could not say how many."""
+    detail: str | None = None
+    """What the last of them would have said."""
 
 
 class FloodGate:
@@ -22,8 +24,8 @@ class FloodGate:
         self._first = first
         self._floods: dict[str, Flood] = {}
 
-    def passes(self, line: str, count: int | None = 1) -> bool:
-        """Whether to write this one, which tells of so many; None: of nobody knows how many."""
+    def passes(self, line: str, count: int | None = 1, detail: str | None = None) -> bool:
+        """Whether to write this one, which tells of so many (None: of nobody knows how many), and of what."""
         flood = self._floods.setdefault(line, Flood())
         flood.seen += 1
         if flood.seen <= self._first:
@@ -31,6 +33,7 @@ class FloodGate:
         flood.held_back += 1
         flood.count += count or 0
         flood.at_least |= count is None
+        flood.detail = detail
         return False
 
     def close_interval(self) -> dict[str, Flood]:

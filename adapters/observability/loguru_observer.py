@@ -13,8 +13,10 @@ from application.events import (
     EntriesClaimed,
     EntriesLost,
     Event,
+    MessageFromTheFuture,
     MessageRejected,
     MessageStale,
+    MessageUnordered,
     MessageUnstorable,
     NoticesRefused,
     OutputBufferGrows,
@@ -63,6 +65,8 @@ class LoguruObserver:
                 fields["lines"] = flood.held_back
             if flood.at_least:
                 fields["at_least"] = True
+            if flood.detail is not None:
+                fields["last_detail"] = quote(flood.detail)
             self._write(self._levels[line], f"{line} (more like it)", **fields)
 
     @singledispatchmethod
@@ -87,7 +91,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: SubscriptionBroken) -> None:
         line = "Not subscribed"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             self._write("ERROR", line, detail=quote(event.detail), retry_in=_round(event.retry_in))
 
     @_log.register
@@ -100,7 +104,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: ProbeRefused) -> None:
         line = "Probe refused: whether messages come through is not known"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
@@ -131,6 +135,18 @@ class LoguruObserver:
             self._write("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
 
     @_log.register
+    def _(self, event: MessageUnordered) -> None:
+        line = "Message without a time that is understood: arrival decides"
+        if self._passes("WARNING", line):
+            self._write("WARNING", line, type=quote(event.type), payload=quote(event.payload))
+
+    @_log.register
+    def _(self, event: MessageFromTheFuture) -> None:
+        line = "Message dated in the future: any message overwrites it"
+        if self._passes("WARNING", line):
+            self._write("WARNING", line, type=quote(event.type), payload=quote(event.payload))
+
+    @_log.register
     def _(self, event: MessageStale) -> None:
         line = "Message stale: older than what is stored"
         if self._passes("WARNING", line):
@@ -145,7 +161,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: NoticesRefused) -> None:
         line = "Notices not published"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             self._write("ERROR", line, detail=quote(event.detail), count=event.count)
 
     @_log.register
@@ -162,7 +178,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: StoreFailed) -> None:
         line = f"Store failed: {event.kind}"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
@@ -172,7 +188,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: DeadLettersFailed) -> None:
         line = "Dead letters not written"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             retry_in = round(event.retry_in, 3)
             self._write("ERROR", line, detail=quote(event.detail), dropped=event.dropped, retry_in=retry_in)
 
@@ -185,7 +201,7 @@ class LoguruObserver:
     @_log.register
     def _(self, event: AcknowledgementFailed) -> None:
         line = "Stream entries not acknowledged"
-        if self._passes("ERROR", line):
+        if self._passes("ERROR", line, detail=event.detail):
             self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
 
     @_log.register
@@ -198,15 +214,16 @@ class LoguruObserver:
     def _(self, event: EntriesClaimed) -> None:
         line = "Stream entries of a dead updater claimed"
         if self._passes("WARNING", line, event.count):
-            self._write("WARNING", line, stream=quote(event.stream), count=event.count)
+            stream, consumer = quote(event.stream), quote(event.consumer)
+            self._write("WARNING", line, stream=stream, consumer=consumer, count=event.count)
 
     def _write_gap(self, what_then: str, event: Subscribed | SubscribedInGap | EndedInGap) -> None:
         bound = {"at_least": True} if event.at_least else {}
         self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=_round(event.gap), **bound)
 
-    def _passes(self, level: str, line: str, count: int | None = 1) -> bool:
+    def _passes(self, level: str, line: str, count: int | None = 1, detail: str | None = None) -> bool:
         self._levels[line] = level
-        return self._gate.passes(line, count)
+        return self._gate.passes(line, count, detail)
 
     def _write(self, level: str, line: str, **fields: Any) -> None:
         self._logger.bind(**fields).log(level, line)

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.redis.cluster_commands import ClusterCommands, Command
 from adapters.redis.commit_script import (
+    RIGHT_TO_TEACH,
     SCRIPT,
     SHA,
     CommitScript,
@@ -70,6 +71,7 @@ class RedisClusterStore:
         keys = [in_slot(self._script.check_key, slot) for slot in slots]
         told = await self._evaluate(CommitBatch(), [(slot, ()) for slot in slots])
         told += await self._ask(_by_slot(keys), lambda _, indices: ("GET", keys[indices[0]]))
+        told += await self._ask(_by_slot(keys), lambda *_: RIGHT_TO_TEACH)
         # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
         told += await self._ask(_by_slot(keys), lambda _, indices: ("SET", keys[indices[0]], "", "XX"))
         for _, reply in told:

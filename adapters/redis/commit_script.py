@@ -18,6 +18,8 @@ from application.ports import StoreUnavailable
 
 SCRIPT = files("adapters.redis").joinpath("commit.lua").read_bytes()
 SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest()
+RIGHT_TO_TEACH = ("EVAL", "return 1", 0)
+"""Does nothing but for an account that may not EVAL: the server may forget the script at any time."""
 _REFUSED = {1: Refused.UNCHANGED, 2: Refused.OTHER_REDIS_TYPE, 3: Refused.NOT_ASKED}
 
 # Redis 6: "access one of the keys used as arguments", and of a command in a script "access at least one of the keys";

@@ -7,6 +7,7 @@ import hiredis
 
 from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.commit_script import (
+    RIGHT_TO_TEACH,
     SCRIPT,
     SHA,
     CommitScript,
@@ -65,9 +66,10 @@ class RedisStore:
 
     async def check(self) -> None:
         await self._evaluate(CommitBatch(), ())
-        # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same.
+        # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same; that to
+        # send the script again, too, before it is needed.
         key = self._script.check_key
-        for reply in await self._commands.calls(("GET", key), ("SET", key, "", "XX")):
+        for reply in await self._commands.calls(("GET", key), ("SET", key, "", "XX"), RIGHT_TO_TEACH):
             if isinstance(reply, hiredis.ReplyError) and not denies_a_key(error := unavailable(reply)):
                 raise error
 

@@ -115,7 +115,7 @@ class UnsettledEntries:
         if lost := missing.intersection(gone):
             self._observer.notice(EntriesLost(self._group.stream, len(lost), _TRIMMED))
         if entries and not own:
-            self._observer.notice(EntriesClaimed(self._group.stream, len(entries)))
+            self._observer.notice(EntriesClaimed(self._group.stream, consumer, len(entries)))
         self._left[0] = consumer, list(pending)[-1]
         return [(entry, ids[entry[0]]) for entry in entries]
 

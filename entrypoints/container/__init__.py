@@ -114,10 +114,12 @@ class Container(Transports, Stores):
     intake = providers.Singleton(
         Intake,
         validator=Foundations.validator,
+        ordering=Foundations.ordering,
         pending_updates=pending_updates,
         refusals=refusals,
         acknowledgements=acknowledgements,
         clock=Foundations.clock,
+        observer=Foundations.observer,
         tally=Foundations.tally,
     )
     updater = providers.Singleton(

@@ -128,6 +128,13 @@ async def test_a_server_that_does_not_answer(own: Server) -> None:
         assert (await refusal(store)).kind == "timeout"
 
 
+async def test_that_an_account_could_not_send_the_script_again_is_told_before_that_is_needed(own: Server) -> None:
+    async with store_on(own.url) as store:
+        await store.check()
+    async with store_of(own, "~*", "&*", "+@all", "-eval") as store:
+        assert (await refusal(store)).kind == "noperm"
+
+
 @pytest.mark.parametrize("prefix", ["", "records:"])
 @pytest.mark.parametrize(
     "rights",

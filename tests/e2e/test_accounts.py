@@ -412,7 +412,7 @@ class TestDeadLetters:
             listener.subscribe("update")
             return (
                 prints("list").count("\n") == 2
-                and prints("replay") == "1 replayed, 1 stayed (cut, or nobody listens)\n"
+                and prints("replay") == "1 replayed, 1 stayed: cut\n"
                 and prints("purge") == "1 removed\n"
             )
 

@@ -113,7 +113,7 @@ class TestInMemory:
         lines = [json.loads(line) for line in output.splitlines()]
         assert lines == [
             {"type": "key", **RECORD},
-            {"type": "other", "updated": None, "valid": None, "values": [1.0]},
+            {"type": "other", "updated": "2023-10-01T12:00:00Z", "valid": None, "values": [1.0]},
         ]
         assert [list(line) for line in lines] == [["type", "updated", "valid", "values"]] * 2
         assert "[1.0]" in output

@@ -20,8 +20,10 @@ from application.events import (
     EntriesClaimed,
     EntriesLost,
     Event,
+    MessageFromTheFuture,
     MessageRejected,
     MessageStale,
+    MessageUnordered,
     MessageUnstorable,
     OutputBufferGrows,
     ProbeRefused,
@@ -75,6 +77,12 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
             "ERROR",
             "Message unstorable: other_redis_type",
         ),
+        (
+            MessageUnordered("k", b"{}"),
+            "WARNING",
+            "Message without a time that is understood: arrival decides",
+        ),
+        (MessageFromTheFuture("k", b"{}"), "WARNING", "Message dated in the future: any message overwrites it"),
         (MessageStale("k"), "WARNING", "Message stale: older than what is stored"),
         (RecordsPersisted(["k"], 0, 0.1), "DEBUG", "Record persisted"),
         (RecordsValidated(3), "INFO", "Records validated"),
@@ -87,7 +95,7 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         (AcknowledgementFailed("reset", 0.1), "ERROR", "Stream entries not acknowledged"),
         (EntriesLost(b"update", 3, "they were trimmed"), "ERROR", "Stream entries lost: they were trimmed"),
         (EntriesLost(b"update", None, "the group was gone"), "ERROR", "Stream entries lost: the group was gone"),
-        (EntriesClaimed(b"update", 3), "WARNING", "Stream entries of a dead updater claimed"),
+        (EntriesClaimed(b"update", b"dead", 3), "WARNING", "Stream entries of a dead updater claimed"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else None,
 )
@@ -130,9 +138,21 @@ def test_a_flood_is_a_few_lines_and_a_count(log: io.StringIO) -> None:
     assert lines[-1]["level"] == "WARNING"
 
 
+def test_a_flood_ends_with_what_the_last_one_said(log: io.StringIO) -> None:
+    observer = LoguruObserver(logger, names_records=False)
+    for number in range(10):
+        observer.notice(SubscriptionBroken(f"try {number}", 0.1))
+    observer.summarise()
+    assert entries(log)[-1]["last_detail"] == "try 9"
+
+
 @pytest.mark.parametrize(
     "event",
-    [EntriesLost(b"update", 3, "they were trimmed"), EntriesClaimed(b"update", 3), DeadLettersDropped(3, "too many")],
+    [
+        EntriesLost(b"update", 3, "they were trimmed"),
+        EntriesClaimed(b"update", b"dead", 3),
+        DeadLettersDropped(3, "too many"),
+    ],
 )
 def test_a_flood_of_counts_is_their_sum(log: io.StringIO, event: Event) -> None:
     observer = LoguruObserver(logger, names_records=False)

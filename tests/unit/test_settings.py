@@ -258,7 +258,7 @@ class TestErrors:
             (
                 "max_clock_skew",
                 "5 minutes",
-                "must be a duration in seconds or such as 250ms, 5s, 5m, 1h, found '5 minutes'",
+                "must be a duration in seconds or such as 250ms, 5s, 5m, 1h, 1d, found '5 minutes'",
             ),
             ("max_clock_skew", -1, "must be greater than or equal to 0, found -1"),
             ("expiry_grace", "9999d", "must be less than or equal to 315360000, found '9999d'"),
@@ -278,6 +278,11 @@ class TestErrors:
             ("log_level", 5, "must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR', found 5"),
             ("key_prefix", 5, "must be a text, found 5"),
             ("dead_letter_stream", "", "must not be empty, found ''"),
+            (
+                "timestamp_formats",
+                "dd.mm.yyyy",
+                "must be a format with % and letters in it, such as %d.%m.%Y, found 'dd.mm.yyyy'",
+            ),
             ("timestamp_formats", ["%Y", "%Q"], "must be a format that strptime can read, found '%Q'"),
             (
                 "persisted_channel",
@@ -379,6 +384,20 @@ class TestErrors:
             "store_url (flag): must be memory:// if redis_url is, and only then"
         )
 
+    def test_in_memory_there_are_no_streams(self) -> None:
+        assert error_of({"redis_url": "memory://", "transport": "stream"}) == (
+            "transport (flag): must be pubsub where redis_url is memory://, found 'stream'"
+        )
+
+    def test_where_times_are_strict_there_are_no_other_formats(self) -> None:
+        assert error_of({"strict_timestamps": True, "timestamp_formats": "%d.%m.%Y"}) == (
+            "timestamp_formats (flag): must be empty where strict_timestamps is on, which takes RFC 3339 alone,"
+            " found '%d.%m.%Y'"
+        )
+
+    def test_an_unknown_key_that_is_like_none_is_told_alone(self) -> None:
+        assert error_of({"zzz": "a"}) == "zzz (flag): unknown key"
+
     def test_an_unknown_key_is_told_with_the_nearest_known_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = "unknown key, the nearest known one is channel"
         assert error_of({"chanel": "a"}) == f"chanel (flag): {expected}"
@@ -414,6 +433,8 @@ class TestErrors:
             ("c.yaml", f"redis_url: *{PASSWORD}", "not valid YAML at line 1, column 12"),
             ("c.yaml", "a: 2001-99-99", "not valid YAML"),
             ("c.yaml", "a: \0", "not valid YAML"),
+            ("c.yaml", "channel: a\nchannel: b", "channel is given twice"),
+            ("c.yaml", f"? {URL}\n: 1\n? {URL}\n: 1", "what looks like a URL is given twice"),
             ("c.yml", f"redis_url:{URL}", "must be a mapping of setting names to values"),
             ("c.yml", f"- {URL}", "must be a mapping of setting names to values"),
             ("c.toml", "channel = 'a'", "must end in .yaml, .yml or .py"),

@@ -36,9 +36,9 @@ FAR_FUTURE = "2030-01-01T00:00:00Z"
 async def test_a_message_becomes_the_record_of_its_key() -> None:
     world = World()
 
-    await world.persist(message("a", at(1), '{"n":1}', valid=at(2)), message("b", None, "[]"))
+    await world.persist(message("a", at(1), '{"n":1}', valid=at(2)), message("b", at(2), "[]"))
 
-    assert world.store.values == {"a": record(at(1), '{"n":1}', valid=at(2)), "b": record(None, "[]")}
+    assert world.store.values == {"a": record(at(1), '{"n":1}', valid=at(2)), "b": record(at(2), "[]")}
     assert world.observer.events == [RecordsPersisted(["a", "b"], unchanged=0, seconds=0.0)]
     assert world.tally.committed == 2
 

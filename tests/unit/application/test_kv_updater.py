@@ -9,7 +9,9 @@ import pytest
 from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Found, Refused
 from application.events import (
+    MessageFromTheFuture,
     MessageRejected,
+    MessageUnordered,
     MessageUnstorable,
     RecordsPersisted,
     StoreFailed,
@@ -18,6 +20,7 @@ from application.events import (
 )
 from application.ports import StoreUnavailable, SubscriptionLost, SubscriptionRefused
 from domain.errors import Reason
+from domain.ordering import Arrival
 from domain.validation import ValidationRules
 from tests.world import (
     HeldClock,
@@ -82,6 +85,24 @@ class TestReceiving:
         assert (world.tally.conflated, world.updater.pending) == (2, 2)
         await world.persist()
         assert world.store.values["a"] == record(at(3))
+
+    async def test_a_message_whose_date_protects_nothing_is_told_and_taken(self) -> None:
+        world = World()
+        undated, unread = message("a", None), message("a", "yesterday")
+        in_the_future = message("b", "2026-11-22T20:05:01Z")
+
+        world.receive(undated, unread, in_the_future, message("c", "2026-11-22T20:05:00Z"), b"{")
+
+        assert world.observer.of(MessageUnordered) == [MessageUnordered("a", undated), MessageUnordered("a", unread)]
+        assert world.observer.of(MessageFromTheFuture) == [MessageFromTheFuture("b", in_the_future)]
+        assert (world.tally.unordered, world.tally.future_dated, world.updater.pending) == (2, 1, 3)
+
+    async def test_where_dates_decide_nothing_they_may_be_missing(self) -> None:
+        world = World(ordering=Arrival())
+
+        world.receive(message("a", None), message("b", "9999-11-22T20:05:01Z"))
+
+        assert world.observer.events == []
 
     async def test_what_is_no_update_message_is_counted_told_and_buried(self) -> None:
         world = World(buries=True, rules=ValidationRules(max_message_bytes=100))

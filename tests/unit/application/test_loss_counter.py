@@ -11,7 +11,7 @@ def test_entries_that_are_lost_are_counted_and_everything_is_handed_on() -> None
     counter = LossCounter(told, tally)
     events: list[Event] = [
         EntriesLost(b"update", 100, "trimmed"),
-        EntriesClaimed(b"update", 7),
+        EntriesClaimed(b"update", b"dead", 7),
         EntriesLost(b"update", None, "the group was gone"),
         EntriesLost(b"other", 5, "trimmed"),
     ]

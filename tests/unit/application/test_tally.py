@@ -23,6 +23,8 @@ def test_every_fate_of_a_message_is_settled() -> None:
 def test_what_happens_besides_settles_no_message() -> None:
     tally = Tally(
         received=1,
+        unordered=1,
+        future_dated=1,
         conflicts=1,
         validation_failures=1,
         dead_letters=1,
