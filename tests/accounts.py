@@ -74,6 +74,12 @@ def account(name: str) -> Account:
     return Account(user, *rules)
 
 
+def example(name: str) -> str:
+    """The commands with this name, as they are pasted into a shell."""
+    (text,) = re.findall(rf"^```sh {re.escape(name)}\n(.*?)^```$", _DOCUMENT, re.DOTALL | re.MULTILINE)
+    return str(text)
+
+
 def appended(under: str, *settings: str) -> Sequence[str]:
     """What is appended under a heading with these settings: those whose rows begin with one of the words."""
     _, section = re.split(rf"^### {re.escape(under)}.*$", _DOCUMENT, maxsplit=1, flags=re.MULTILINE)

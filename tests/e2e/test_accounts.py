@@ -1,6 +1,10 @@
 """The accounts of docs/security.md do for what they are for, and for nothing else; no right is too many."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -11,7 +15,7 @@ import hiredis
 import pytest
 from redis.crc import key_slot
 
-from tests.accounts import PASSWORD, Account, account, appended
+from tests.accounts import PASSWORD, Account, account, appended, example
 from tests.clusters import RedisCluster
 from tests.kinds import BEFORE_REDIS_7, ONE_SINCE_REDIS_7_UNLESS_LONG, TWO_SINCE_REDIS_7_UNLESS_LONG
 from tests.sentinels import SentinelGroup
@@ -39,6 +43,8 @@ IN_A_CLUSTER = PLAIN.having(*appended("The updater", "`redis+cluster://`"))
 SHARDED = Account(PLAIN.user, HEAD, *appended("The updater", "sharded_pubsub"), *RECORDS)
 STREAMING = account("stream").having(*RECORDS[1:])
 SENTINEL = account("sentinel")
+EXAMPLE = example("updater")
+SECRETS = {"KV_UPDATER_SECRETS_DIR": "secrets"}
 
 
 @pytest.fixture(scope="module", params=TWO_SINCE_REDIS_7_UNLESS_LONG)
@@ -420,10 +426,65 @@ class TestDeadLetters:
         assert self.handles(own, self.WHO, tmp_path)
         assert own.command("XLEN", LETTERS) == 0
 
+    def test_those_of_a_stream_are_replayed_into_it(self, own: Server, tmp_path: Path) -> None:
+        rules = self.WHO.rules.replace("&update", "").replace("+publish", "")
+        who = Account(self.WHO.user, rules, *appended("Dead letters", "stream"))
+        own.command("XADD", LETTERS, "*", *self.LETTER)
+        letters = ("--dead-letter-stream", LETTERS, "--transport", "stream")
+        done = run(own, who, tmp_path, "dead-letters", "replay", *letters)
+        assert (done.returncode, done.stdout) == (0, "1 replayed, 0 stayed (cut, or nobody listens)\n"), done.stderr
+        assert [fields for _, fields in own.command("XRANGE", "update", "-", "+")] == [[b"message", BAD]]
+
     @pytest.mark.long
     @pytest.mark.parametrize("right", WHO.without_one())
     def test_no_right_is_too_many(self, own: Server, tmp_path: Path, right: str) -> None:
         assert not self.handles(own, self.WHO.without_one()[right], tmp_path)
+
+
+def paste(commands: str, own: Server, directory: Path) -> None:
+    """Into a shell, in which redis-cli leads to this server."""
+    client = directory / "redis-cli"
+    client.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        f"from tests.servers import Server\nprint(Server(port={own.port}).command(*sys.argv[1:]))\n"
+    )
+    client.chmod(0o755)
+    if shutil.which("sha256sum") is None:
+        commands = commands.replace("sha256sum", "shasum -a 256")
+    path = os.pathsep.join((str(directory), os.environ["PATH"]))
+    script = commands.replace("localhost:6379", f"127.0.0.1:{own.port}")
+    subprocess.run(["sh", "-e", "-c", script], cwd=directory, env=os.environ | {"PATH": path}, check=True)
+
+
+class TestTheExampleToPaste:
+    @contextmanager
+    def service(self, own: Server, directory: Path, *more: str) -> Iterator[Service]:
+        with started("--config", "config.yaml", *more, "--log-format", "json", directory=directory, env=SECRETS) as run:
+            run.says('"Ready"')
+            own.command("PUBLISH", "update", MESSAGES["kv:one"])
+            yield run
+
+    def test_it_makes_the_account_that_the_service_needs(self, own: Server, tmp_path: Path) -> None:
+        paste(EXAMPLE, own, tmp_path)
+        made = own.command("ACL", "GETUSER", "kv-updater")
+        account("updater").set_on(own)
+        expected = own.command("ACL", "GETUSER", "kv-updater")
+        passwords = made.index(b"passwords") + 1
+        assert made[:passwords] + made[passwords + 1 :] == expected[:passwords] + expected[passwords + 1 :]
+
+        paste(EXAMPLE, own, tmp_path)
+        with self.service(own, tmp_path) as service:
+            until(lambda: own.command("GET", "kv:one") == GOOD["kv:one"], lambda: service.raw_log)
+            service.stops()
+            is_calm(service)
+
+    def test_with_another_prefix_each_message_is_unstorable_though_the_service_is_ready(
+        self, own: Server, tmp_path: Path
+    ) -> None:
+        paste(EXAMPLE, own, tmp_path)
+        with self.service(own, tmp_path, "--key-prefix", "another:") as service:
+            service.says("Message unstorable: not_permitted")
+            assert service.stops()["unstorable"] == 1
 
 
 NOBODY_MAY = """

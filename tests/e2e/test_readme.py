@@ -23,6 +23,7 @@ from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules, Validator
 from entrypoints.command_line import _parser
+from entrypoints.redis_options import _OPTIONS
 from entrypoints.settings import Settings, options
 from tests.servers import Server
 from tests.service import DEADLINE, until
@@ -286,6 +287,18 @@ def test_the_configuration_table_is_that_of_the_settings() -> None:
     rows = {_code(key): yaml.safe_load(_code(default)) for key, default, _ in _table("key", "default", "meaning")}
     assert list(rows) == [option.key for option in options()]
     assert Settings(**rows) == Settings()
+
+
+def test_the_urls_it_shows_are_taken() -> None:
+    urls = [_code(url) for _, url in _table("your server", "its URL")]
+    assert urls
+    for url in urls:
+        assert Settings(redis_url=url, store_url=url).redis_url.get_secret_value() == url
+
+
+def test_the_options_of_a_url_are_those_that_are_taken() -> None:
+    named = [option for names, _, _ in _table("option", "for", "means") for option in names.split(", ")]
+    assert {_code(option) for option in named} == {option for option in _OPTIONS if not option.startswith("ssl_")}
 
 
 def test_the_table_of_reasons_is_that_of_the_domain() -> None:
