@@ -1,7 +1,8 @@
 """How much to ask for at once of a server that may be far away."""
 
-# Seconds below which an answer has come so soon that twice as much may be asked next.
+# Seconds below which an answer has come so soon that twice as much may be asked next; else a sixteenth more.
 _SOON = 1.0
+_SLOWLY = 16
 
 
 class BatchSize:
@@ -17,5 +18,4 @@ class BatchSize:
 
     def answered(self, seconds: float) -> None:
         """It took so long."""
-        if seconds < _SOON:
-            self.now = min(self._most, 2 * self.now)
+        self.now = min(self._most, self.now + (self.now if seconds < _SOON else 1 + self.now // _SLOWLY))

@@ -101,16 +101,15 @@ class Committer:
         return written
 
     async def _commit(self, writes: CommitBatch) -> Answer:
-        until = self._clock.monotonic() + self._store.patience
         try:
             answer = await self._store.commit(writes)
         except StoreUnavailable as error:
-            self._conflicts.failed(error, writes, range(len(writes.types)), until)
+            self._conflicts.failed(error, writes, range(len(writes.types)))
             self._known.clear()
             raise
         for index, found in answer.items():
             if isinstance(found, StoreUnavailable):
-                self._conflicts.failed(found, writes, (index,), until)
+                self._conflicts.failed(found, writes, (index,))
         return answer
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:

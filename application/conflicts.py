@@ -15,8 +15,6 @@ from domain.update_message import UpdateMessage
 
 # A store that is down for an hour must not cost memory by the number of tries.
 _LATE_COMMITS = 16
-# Kinds of failure after which a commit may have been executed all the same; an error reply says that it was not.
-_DOUBTFUL = frozenset({"timeout", "connection"})
 
 
 class Verdict(Enum):
@@ -49,9 +47,10 @@ class Conflicts:
         # By type and the hash of what such a commit expects, until when it may be executed.
         self._revertible: dict[tuple[str, int], float] = {}
 
-    def failed(self, error: StoreUnavailable, writes: CommitBatch, indices: Iterable[int], until: float) -> None:
-        """A commit of these was sent, and this is all that came of it. It may be executed `until` then, or was."""
-        if error.kind not in _DOUBTFUL:
+    def failed(self, error: StoreUnavailable, writes: CommitBatch, indices: Iterable[int]) -> None:
+        """This is all that came of a commit of these: if it was sent, it may have been executed, or may be yet."""
+        until = error.executes_until
+        if until is None:
             return
         now = self._clock.monotonic()
         self._revertible = {key: end for key, end in self._revertible.items() if end > now}

@@ -78,7 +78,7 @@ class DeadLetterQueue:
                 if error.kind in _FINAL:
                     self._drop(batch, "no other try can write them", str(error))
                     raise
-                if error.kind == "timeout":
+                if error.overdue:
                     self._batch_size.timed_out(len(batch))
             self._waiting.extendleft(reversed(batch))
             self._trim()

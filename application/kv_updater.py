@@ -6,7 +6,7 @@ The path of one message: `Intake.receive` -> `Validator.accept` -> `PendingUpdat
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
@@ -142,23 +142,19 @@ class KVUpdater:
         try:
             asked = await self._committer.commit(batch)
         except StoreUnavailable as error:
-            self._allow_for((error,), len(tried))
+            if error.overdue:
+                self._batch_size.timed_out(len(tried))
             raise
         else:
-            if not self._allow_for(batch.unreached.values(), len(tried)):
+            if any(failure.overdue for failure in batch.unreached.values()):
+                self._batch_size.timed_out(len(tried))
+            elif asked:
                 self._batch_size.answered(self._clock.monotonic() - started)
             return asked
         finally:
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
             self._second_tries.put_off(batch, tried)
             self._changed.set()
-
-    def _allow_for(self, failures: Iterable[StoreUnavailable], tried: int) -> bool:
-        """Whether an answer did not come in time: then fewer are tried next."""
-        late = any(failure.kind == "timeout" for failure in failures)
-        if late:
-            self._batch_size.timed_out(tried)
-        return late
 
     async def _commit_until_ended(self, at_least: int) -> None:
         while await self._has_pending(at_least):

@@ -41,14 +41,22 @@ class SubscriptionRefused(PermissionError):
 
 
 class StoreUnavailable(ConnectionError):
-    """The store could not take or answer a call, or its answer did not come; it may still have executed.
+    """The store could not take or answer a call, or its answer did not come.
 
-    `kind` is a short code for counters (`timeout`, `connection`, `oom`, `readonly`, ...).
+    `kind` is a short code for counters (`timeout`, `connection`, `oom`, `readonly`, ...). `executes_until`: the moment
+    of the monotonic clock until which it may yet execute what it was sent, if it has not; None: it was sent nothing,
+    or has refused it.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, *, executes_until: float | None = None) -> None:
         super().__init__(detail)
         self.kind = kind
+        self.executes_until = executes_until
+
+    @property
+    def overdue(self) -> bool:
+        """It was asked, and has not answered in time."""
+        return self.kind == "timeout" and self.executes_until is not None
 
 
 class StoreRefused(StoreUnavailable):
@@ -133,21 +141,18 @@ class KeyValueStore(Protocol):
     """Where the records are. Calls may overlap; each batch's writes are atomic one by one, not together.
 
     `acknowledges`: whether a write that is done, or that proves to be unchanged, acknowledges its entries too,
-    atomically with it. `patience`: seconds from its start in which a commit that got no answer may still be executed.
+    atomically with it.
     """
 
     @property
     def acknowledges(self) -> bool: ...
-
-    @property
-    def patience(self) -> float: ...
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         """Compare and set every record of the batch; the answer names only those that were not written.
 
         By index: what the store held instead of the expectation, why it was refused, or the error, where only a
         part of the store could not be reached. Raises StoreUnavailable where that is all of it. What there is an
-        error for may have been written, or may be written later.
+        error for may have been written, or may be written until the time that it says.
         """
         ...
 

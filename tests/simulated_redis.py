@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import DeadLetter, Delivery, StoreUnavailable
-from tests.world import SimulatedClock, now
+from tests.world import FENCE, SimulatedClock, now
 
 STREAM = b"update"
 
@@ -35,7 +35,7 @@ class SimulatedRedis:
         self.clock = clock
         self.state = _State()
         self._past = [copy.deepcopy(self.state)]
-        self.late: list[CommitBatch] = []
+        self.late: list[tuple[float, CommitBatch]] = []
         self._serial = 0
         self.epoch = 0
 
@@ -99,18 +99,20 @@ class SimulatedRedis:
 
     def execute_late(self, index: int) -> None:
         """A commit that nobody waits for any more reaches the server."""
-        self.execute(self.late.pop(index))
+        until, batch = self.late.pop(index)
+        if self.clock.monotonic() < until:
+            self.execute(batch)
 
 
 class Client:
     """One updater's connection to it: KeyValueStore, DeadLetters and the acknowledging half of a MessageSubscriber.
 
     `faults` are used up one a call: "refused" (not executed), "unanswered" (executed, no answer), "late" (no
-    answer, executed only when `execute_late` says so), "" (works). `meanwhile` happens while a commit is on its way.
+    answer, executed when `execute_late` says so, unless FENCE seconds have passed), "" (works). `meanwhile` happens
+    while a commit is on its way.
     """
 
     acknowledges = True
-    patience = 0.0
     durable = True
 
     def __init__(self, redis: SimulatedRedis, name: str) -> None:
@@ -140,13 +142,15 @@ class Client:
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         fault = self._next_fault()
         self.meanwhile()
+        if fault == "refused":
+            raise StoreUnavailable("readonly", fault)
         if fault == "late":
-            self._redis.late.append(batch)
-        if fault in ("refused", "late"):
-            raise StoreUnavailable("timeout", fault)
+            until = self._redis.clock.monotonic() + FENCE
+            self._redis.late.append((until, batch))
+            raise StoreUnavailable("connection", fault, executes_until=until)
         answer = self._redis.execute(batch)
         if fault == "unanswered":
-            raise StoreUnavailable("timeout", fault)
+            raise StoreUnavailable("timeout", fault, executes_until=self._redis.clock.monotonic())
         return answer
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:

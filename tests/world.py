@@ -1,6 +1,7 @@
 """The use case without I/O: the application's real code over a store, a clock and channels that a test controls."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,18 +110,23 @@ class Recorder:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+FENCE = 5.0
+
+
 class UnreliableStore(MemoryStore):
     """A MemoryStore that fails as a network does: before, after, or long before a commit is executed.
 
-    `faults` are used up one a call: "refused" (not executed), "unanswered" (executed, no answer), "late"
-    (no answer, and executed only when `execute_late` says so), "" (works). `meanwhile` happens while a commit
+    `faults` are used up one a call: "refused" (not executed), "unanswered" (executed, no answer), "late" (the
+    connection is lost, and it is executed when `execute_late` says so, unless FENCE seconds have passed), "" (works).
+    `meanwhile` happens while a commit
     is on its way, `meanwhile_reading` while a read is; what they raise is what the call raises.
     """
 
     def __init__(self, clock: SimulatedClock) -> None:
         super().__init__(clock)
+        self.time = clock
         self.faults: list[str] = []
-        self.late: list[CommitBatch] = []
+        self.late: list[tuple[float, CommitBatch]] = []
         self.commits: list[CommitBatch] = []
         self.meanwhile: Callable[[], None] = lambda: None
         self.meanwhile_reading: Callable[[], None] = lambda: None
@@ -132,16 +138,19 @@ class UnreliableStore(MemoryStore):
         if fault == "refused":
             raise StoreUnavailable("readonly", "READONLY a replica")
         if fault == "late":
-            self.late.append(batch)
-            raise StoreUnavailable("timeout", "no answer")
+            until = self.time.monotonic() + FENCE
+            self.late.append((until, batch))
+            raise StoreUnavailable("connection", "connection lost", executes_until=until)
         answer = await super().commit(batch)
         if fault == "unanswered":
-            raise StoreUnavailable("timeout", "no answer")
+            raise StoreUnavailable("timeout", "no answer", executes_until=self.time.monotonic())
         return answer
 
     async def execute_late(self, index: int) -> None:
         """A commit that nobody waits for any more reaches the server."""
-        await super().commit(self.late.pop(index))
+        until, batch = self.late.pop(index)
+        if self.time.monotonic() < until:
+            await super().commit(batch)
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         self.meanwhile_reading()
@@ -245,7 +254,8 @@ class UnreliableDeadLetters(MemoryDeadLetters):
         self.meanwhile()
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailable(self.kind, "OOM command not allowed")
+            executes_until = math.inf if self.kind == "timeout" else None
+            raise StoreUnavailable(self.kind, "OOM command not allowed", executes_until=executes_until)
         await super().add(letters)
 
 
@@ -353,7 +363,7 @@ class World:
 
     def take_up(self) -> None:
         """So much time passes that whatever was put off may be tried again."""
-        self.clock.pass_time(5)
+        self.clock.pass_time(FENCE)
         assert self.pending_updates.take_up(self.clock.monotonic()) is None
 
     async def letters(self) -> list[DeadLetter]:

@@ -15,7 +15,6 @@ class MemoryStore:
     """`values` is the whole store: bytes are a string, anything else is a key of another type."""
 
     acknowledges = False
-    patience = 0.0
 
     def __init__(self, clock: Clock) -> None:
         self.values: dict[str, object] = {}

@@ -37,10 +37,6 @@ class RedisClusterStore:
         self._script = script
         self._times: defaultdict[tuple[str, int] | None, ServerTime] = defaultdict(ServerTime)
 
-    @property
-    def patience(self) -> float:
-        return self._commands.timeout
-
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         parts = _by_slot(self._script.keys(batch.types))
         answer: dict[int, Found | Refused | StoreUnavailable] = {}
@@ -95,10 +91,12 @@ class RedisClusterStore:
         return [(part, answer) for part, answer in told if part not in late] + await self._call(batch, late)
 
     async def _call(self, batch: CommitBatch, parts: Sequence[_Part]) -> list[tuple[_Part, _Answer]]:
+        fences = {slot: self._time_at(slot).fence(self._commands.timeout) for slot, _ in parts}
+
         def arguments(slot: int, indices: Sequence[int]) -> Command:
             streams = self._script.streams
             stream_keys = () if streams is None else (in_slot(streams.entry_ids, slot),)
-            until = self._time_at(slot).after(self._commands.timeout)
+            until = fences[slot].there
             return tuple(
                 self._script.arguments(part_of(batch, indices), stream_keys, (b"",) * len(indices), until=until)
             )
@@ -109,10 +107,14 @@ class RedisClusterStore:
             # EVAL keeps the script too, so the next call is an EVALSHA again.
             taught = await self._ask(untaught, lambda slot, indices: ("EVAL", SCRIPT, *arguments(slot, indices)))
             told = [(part, reply) for part, reply in told if not _is_untaught(reply)] + taught
-        return [
-            (part, reply if isinstance(reply, StoreUnavailable) else read_answer(reply, self._time_at(part[0]), batch))
-            for part, reply in told
-        ]
+        answers: list[tuple[_Part, _Answer]] = []
+        for part, reply in told:
+            if isinstance(reply, StoreUnavailable):
+                fences[part[0]].bounds(reply)
+                answers.append((part, reply))
+            else:
+                answers.append((part, read_answer(reply, self._time_at(part[0]), batch)))
+        return answers
 
     def _time_at(self, slot: int) -> ServerTime:
         return self._times[self._commands.node_of(slot)]

@@ -1,6 +1,7 @@
 """One connection for commands, pipelined: a call costs the encoding, one write and one wake-up."""
 
 import asyncio
+import math
 import re
 from collections import deque
 from typing import Any
@@ -62,7 +63,8 @@ class _Replies(Socket):
         while self.waiting:
             waiting = self.waiting.popleft()
             if not waiting.done():
-                waiting.set_exception(StoreUnavailable("connection", f"connection lost: {self.ending(exc)}"))
+                problem = f"connection lost: {self.ending(exc)}"
+                waiting.set_exception(StoreUnavailable("connection", problem, executes_until=math.inf))
 
 
 class Commands:
@@ -103,15 +105,18 @@ class Commands:
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """The replies to several commands sent in one write; error replies are among them as values.
 
-        Raises StoreUnavailable for a lost connection and a timeout: the commands may still be executed.
+        Raises StoreUnavailable for a lost connection and a timeout: where they were sent, the commands may be executed
+        at any time.
         """
         replies = self._replies
+        executes_until = None
         try:
             async with asyncio.timeout(self.timeout):
                 if replies is None or replies.transport.is_closing():
                     replies = await self._connect()
                 waiting = [asyncio.get_running_loop().create_future() for _ in commands]
                 replies.waiting.extend(waiting)
+                executes_until = math.inf
                 replies.transport.write(b"".join(map(encode, commands)))
                 answers = await asyncio.gather(*waiting)
         except TimeoutError:
@@ -119,7 +124,8 @@ class Commands:
             if replies is not None:
                 replies.transport.abort()
             doubt = "" if replies is None else replies.doubt
-            raise StoreUnavailable("timeout", f"no answer within {self.timeout:g} s{doubt}") from None
+            problem = f"no answer within {self.timeout:g} s{doubt}"
+            raise StoreUnavailable("timeout", problem, executes_until=executes_until) from None
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")

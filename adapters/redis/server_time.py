@@ -1,6 +1,22 @@
 """The clock of a server, as far as its answers tell: so that a commit can say until when it may be executed."""
 
 import asyncio
+from typing import NamedTuple
+
+from application.ports import StoreUnavailable
+
+
+class Fence(NamedTuple):
+    """Until when a commit may be executed: `there`, in milliseconds by the server's clock, and by the monotonic one
+    `here`."""
+
+    there: int
+    here: float
+
+    def bounds(self, error: StoreUnavailable) -> None:
+        """The error of such a commit: if it was sent, it says until when."""
+        if error.executes_until is not None:
+            error.executes_until = self.here
 
 
 class ServerTime:
@@ -18,10 +34,11 @@ class ServerTime:
         """The server has just said so."""
         self._heard, self._heard_at = milliseconds, asyncio.get_running_loop().time()
 
-    def after(self, seconds: float) -> int:
-        """What it will show then, at least: its answer was on its way for a while."""
-        since = asyncio.get_running_loop().time() - self._heard_at
-        return (self._heard or 0) + int((since + seconds) * 1000)
+    def fence(self, seconds: float) -> Fence:
+        """That of a commit which is sent now, and not waited for any longer. The clock there is ahead of what is
+        known here, for its answer was on its way for a while: so there the time is over first."""
+        here = asyncio.get_running_loop().time() + seconds
+        return Fence((self._heard or 0) + int((here - self._heard_at) * 1000), here)
 
 
 def milliseconds(reply: list[bytes]) -> int:

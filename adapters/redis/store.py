@@ -34,10 +34,6 @@ class RedisStore:
         self._stream_numbers = {name.encode(): number for number, name in enumerate(self._stream_keys) if number}
 
     @property
-    def patience(self) -> float:
-        return self._commands.timeout
-
-    @property
     def acknowledges(self) -> bool:
         return bool(self._stream_numbers)
 
@@ -91,19 +87,31 @@ class RedisStore:
     async def _evaluate(self, batch: CommitBatch, settled: Sequence[bytes]) -> Mapping[int, Found | Refused]:
         # Another connection may be to another server, with another clock.
         if (connections := await self._commands.connected()) != self._time_heard_on:
-            self._time.hear(milliseconds(await self._commands.call("TIME")))
+            await self._learn_the_time()
             self._time_heard_on = connections
         late = False
         while True:
-            until = self._time.after(self._commands.timeout)
-            arguments = self._script.arguments(batch, self._stream_keys, settled, until=until)
-            answer = read_answer(await self._call(arguments), self._time, batch)
+            fence = self._time.fence(self._commands.timeout)
+            arguments = self._script.arguments(batch, self._stream_keys, settled, until=fence.there)
+            try:
+                reply = await self._call(arguments)
+            except StoreUnavailable as error:
+                fence.bounds(error)
+                raise
+            answer = read_answer(reply, self._time, batch)
             if not isinstance(answer, StoreUnavailable):
                 return answer
             # By a clock that was set forward, or by another server's, what is late is not late the next time.
             if late:
                 raise answer
             late = True
+
+    async def _learn_the_time(self) -> None:
+        try:
+            self._time.hear(milliseconds(await self._commands.call("TIME")))
+        except StoreUnavailable as error:
+            error.executes_until = None  # that is not the commit, which was not sent
+            raise
 
     async def _call(self, arguments: list[Argument]) -> list[Any]:
         try:

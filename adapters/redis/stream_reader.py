@@ -59,7 +59,7 @@ class StreamReader:
         try:
             deliveries = await self._next()
         except StoreUnavailable as error:
-            if error.kind == "timeout":
+            if error.overdue:
                 self._at_once.timed_out(self._at_once.now)
             raise
         self._at_once.answered(clock() - started)

@@ -76,6 +76,11 @@ def kinds(answer: Mapping[int, object]) -> dict[int, str]:
     return {index: error.kind for index, error in answer.items() if isinstance(error, StoreUnavailable)}
 
 
+def executes_until(outcome: object) -> float | None:
+    assert isinstance(outcome, StoreUnavailable)
+    return outcome.executes_until
+
+
 def on_each(cluster: RedisCluster) -> dict[Server, str]:
     return {node: cluster.key_on(node) for node in cluster.masters}
 
@@ -159,12 +164,17 @@ class TestNodesThatFail:
         frozen = own.masters[0]
         assert await store.commit(batch_of(dict.fromkeys(keys.values(), b"0"))) == {}
         frozen.freeze()
+        sent = asyncio.get_running_loop().time()
         told = await store.commit(batch_of(dict.fromkeys(keys.values(), b"1"), expected=b"0"))
         assert kinds(told) == {0: "timeout"}
+        # Until when it may execute what it was sent; later it is sent nothing, however little that would be.
+        assert executes_until(told[0]) == pytest.approx(sent + 1.0, abs=0.2)
         async with asyncio.timeout(SOON):
             for number in range(1, 50):
                 writes = dict.fromkeys(keys.values(), b"%d" % (number + 1))
-                assert kinds(await store.commit(batch_of(writes, expected=b"%d" % number))) == {0: "timeout"}
+                told = await store.commit(batch_of(writes, expected=b"%d" % number))
+                assert kinds(told) == {0: "timeout"}
+                assert executes_until(told[0]) is None
         frozen.thaw()
         # What it finds waiting is given up by now, and not executed.
         async with asyncio.timeout(SOON):

@@ -673,6 +673,24 @@ class TestUnavailable:
         assert list(await store.read(["b"])) == [TWO]
         assert await asyncio.gather(store.read(["a"]), store.read(["absent", "b"])) == [[ONE], [None, TWO]]
 
+    async def test_no_answer_to_a_commit_which_says_until_when_it_may_be_executed(
+        self, open_store: OpenStore, own: Server
+    ) -> None:
+        store = open_store(own.url, timeout=0.3)
+        await commit(store, ("a", b"", ONE))
+        own.freeze()
+        sent = asyncio.get_running_loop().time()
+        with pytest.raises(StoreUnavailable) as error:
+            await commit(store, ("a", ONE, TWO))
+        assert error.value.executes_until == pytest.approx(sent + 0.3, abs=0.2)
+        assert error.value.overdue
+        with pytest.raises(StoreUnavailable) as error:
+            await commit(store, ("a", ONE, TWO))  # the connection was given up, and there is no other
+        assert (error.value.kind, error.value.executes_until) == ("timeout", None)
+        assert not error.value.overdue
+        own.thaw()
+        assert list(await store.read(["a"])) == [ONE]
+
     async def test_no_answer_to_calls_that_overlap(self, open_store: OpenStore, own: Server) -> None:
         store = open_store(own.url, timeout=0.3)
         await commit(store, ("a", b"", ONE))

@@ -677,6 +677,9 @@ class TestRedelivery:
         assert streams.pending("update") == {}
 
 
+DEAD = b"dead:00000000"
+
+
 class TestTheDead:
     """A consumer that was silent for `claim_after` is dead: what it has left is claimed, and then it is forgotten."""
 
@@ -685,7 +688,7 @@ class TestTheDead:
         streams.add_many("update", 1, 25)
         streams.leave_unsettled("update", "dead", 25)
         assert await receive(subscriber, 25) == delivered("update", *range(1, 26), deliveries=2)
-        assert streams.told.events == [EntriesClaimed(b"update", b"dead", count) for count in (10, 10, 5)]
+        assert streams.told.events == [EntriesClaimed(b"update", DEAD, count) for count in (10, 10, 5)]
         async with receiving(subscriber):
             await until(lambda: streams.consumers("update") == [b"us"])
 
@@ -750,7 +753,7 @@ class TestTheDead:
         streams.command("XTRIM", "update", "MAXLEN", 4)
         assert await receive(subscriber, 4) == delivered("update", 7, 8, 9, 10, deliveries=2)
         lost = EntriesLost(b"update", 6, "they were trimmed before they were settled")
-        assert streams.told.events == [lost, EntriesClaimed(b"update", b"dead", 4)]
+        assert streams.told.events == [lost, EntriesClaimed(b"update", DEAD, 4)]
         assert list(streams.pending("update")) == [7, 8, 9, 10]
 
 

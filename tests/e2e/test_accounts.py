@@ -432,7 +432,7 @@ class TestDeadLetters:
         own.command("XADD", LETTERS, "*", *self.LETTER)
         letters = ("--dead-letter-stream", LETTERS, "--transport", "stream")
         done = run(own, who, tmp_path, "dead-letters", "replay", *letters)
-        assert (done.returncode, done.stdout) == (0, "1 replayed, 0 stayed (cut, or nobody listens)\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "1 replayed\n"), done.stderr
         assert [fields for _, fields in own.command("XRANGE", "update", "-", "+")] == [[b"message", BAD]]
 
     @pytest.mark.long

@@ -156,3 +156,36 @@ async def test_nor_is_one_whose_connection_was_lost_while_it_was_on_its_way(serv
         await until(lambda: server.calls("evalsha") > executed)
         await until(lambda: not container.updater().pending)
     assert stored(server) == opened
+
+
+@one_kind_unless_long
+async def test_nor_is_one_that_was_sent_late_since_its_connection_took_long(server: Server, redis_url: str) -> None:
+    """By the time of its start it would be too late, but it was not sent then."""
+    async with (
+        TcpProxy("127.0.0.1", server.port) as proxy,
+        updater_behind(proxy, redis_url, "newest", patience=2.0) as container,
+    ):
+        publisher, tally, waits = container.publisher(), container.tally(), container.pending_updates()
+        opened = {"door": record(MINUTE, '["open"]')}
+        await publisher.publish("update", message("door", MINUTE, '["open"]'))
+        await until(lambda: stored(server) == opened and not container.updater().pending)
+
+        await proxy.cut()
+        proxy.requests.delay = 1.2
+        held = proxy.hold_requests(after=b"EVALSHA", cut=True)
+        began = asyncio.get_running_loop().time()
+        await publisher.publish("update", message("door", MINUTE, '["closed"]'))
+        await asyncio.sleep(0.5)
+        proxy.requests.delay = 0.0
+        await until(held.caught.is_set)
+        await until(lambda: tally.store_errors["connection"] > 0)
+        await asyncio.sleep(began + 2.1 - asyncio.get_running_loop().time())
+        await publisher.publish("update", message("door", MINUTE, '["open"]'))
+        await until(
+            lambda: tally.received == 3 and (not container.updater().pending or (len(waits), waits.ready) == (1, 0))
+        )
+        executed = server.calls("evalsha")
+        held.release()
+        await until(lambda: server.calls("evalsha") > executed)
+        await until(lambda: not container.updater().pending)
+    assert stored(server) == opened

@@ -20,11 +20,11 @@ from tests.property.effort import times
 from tests.world import MAX_CLOCK_SKEW, SimulatedClock, UnreliableStore, World, message, record
 
 START = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
-TYPES = st.sampled_from(["a", "b"])
+TYPES = st.sampled_from(["a", "a", "a", "b"])
 # Few seconds, so that ties and steps back are common; None is unordered; a day ahead is a publisher's mistake.
-OFFSETS = st.one_of(st.none(), st.integers(-1, 1), st.just(24 * 3600))
+OFFSETS = st.sampled_from([0, 0, 0, 0, 1, -1, None, 24 * 3600])
 MESSAGES = st.lists(st.tuples(TYPES, OFFSETS), max_size=3)
-FAULTS = st.lists(st.sampled_from(["", "refused", "unanswered", "late"]), max_size=3)
+FAULTS = st.lists(st.sampled_from(["", "", "late", "late", "refused", "unanswered"]), max_size=2)
 INSTANTS = InstantReader()
 
 
@@ -36,8 +36,9 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
         arrival=st.booleans(),
         max_batch=st.sampled_from([1, 2, 1000]),
         known_bytes=st.sampled_from([0, 1 << 20]),
+        different=st.sampled_from([2, 1_000_000]),
     )
-    def start(self, updaters: int, *, arrival: bool, max_batch: int, known_bytes: int) -> None:
+    def start(self, updaters: int, *, arrival: bool, max_batch: int, known_bytes: int, different: int) -> None:
         self.ordering = Arrival() if arrival else Newest(MAX_CLOCK_SKEW)
         self.clock = SimulatedClock()
         self.store = UnreliableStore(self.clock)
@@ -47,6 +48,8 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
         self.model: dict[str, StoredRecord] = {}
         self.accepted: set[tuple[str, bytes]] = set()
         self.always_ordered = dict.fromkeys("ab", not arrival)
+        # Values that come again, as those of a door do: then a late commit finds the very text that it expects.
+        self.different = different
         self.serial = 0
 
     @rule(messages=MESSAGES, repeated=st.booleans())
@@ -55,7 +58,7 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
             self._publish(type_, offset, repeated=repeated)
 
     def _publish(self, type_: str, offset: int | None, *, repeated: bool) -> None:
-        self.serial += not repeated
+        self.serial = (self.serial + (not repeated)) % self.different
         updated = None if offset is None else (START + timedelta(seconds=offset)).isoformat()
         values = f'{{"serial":{self.serial}}}'
         self._deliver(message(type_, updated, values))
@@ -122,7 +125,7 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
     def second_updater_dies(self) -> None:
         del self.worlds[1:], self.lagging[:]
 
-    @precondition(lambda self: not self.worlds[0].updater.pending)
+    @precondition(lambda self: not self.worlds[0].updater.pending and not self.store.late)
     @rule()
     def updater_is_restarted(self) -> None:
         self.worlds[0] = self._new_world()
@@ -149,7 +152,9 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
             return
         while not self._is_at_rest(but_for_late=True):
             self.second_updater_catches_up(1)
-            self.ties_have_waited()
+            # No sooner than it must be: what is on its way is too late then.
+            if not any(world.pending_updates.ready for world in self.worlds):
+                self.ties_have_waited()
             for world in self.worlds:
                 asyncio.run(world.updater.persist_data())
         self._assert_the_model_is_stored()

@@ -711,7 +711,6 @@ async def test_a_commit_that_was_refused_was_surely_not_executed() -> None:
 
 async def test_what_a_commit_on_its_way_would_revert_is_put_off_until_that_is_too_late() -> None:
     world = World()
-    world.store.patience = 5.0
     await world.persist(message("door", at(1), '["open"]'))
     world.store.faults = ["late"]
     with pytest.raises(StoreUnavailable):
