@@ -17,19 +17,31 @@ class Gaps:
         # Nothing that was published before this moment is missing, as far as is known.
         self._complete_until: float | None = None
         self._at_least = False
+        self._doubted = self._noticed_late = False
 
     @property
     def possible(self) -> bool:
         """Whether something can have been missed: nothing is before the first subscription."""
         return self._complete_until is not None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the last probe of the subscription has left it in doubt."""
+        return self._doubted
+
     def complete(self, until: float) -> None:
         """All that was published before this moment of the clock has come."""
         self._complete_until = until
+        self._doubted = self._noticed_late = False
+
+    def doubt(self, *, noticed_late: bool) -> None:
+        """Something may be missing, perhaps since before the last proof, where such a thing is `noticed_late`."""
+        self._doubted = True
+        self._noticed_late |= noticed_late
 
     def lost(self, silent_for: float, why: SubscriptionLost | None = None) -> None:
         """The subscription is, after so many seconds in which nothing came over its connection."""
-        self._at_least |= isinstance(why, MasterReplaced | NodeCutOff)
+        self._at_least |= self._noticed_late or isinstance(why, MasterReplaced | NodeCutOff)
         if not self._probed and self._complete_until is not None:
             # What is heard may have been published long before; but there is nothing better to go by.
             self._complete_until = max(self._complete_until, self._clock.monotonic() - silent_for)
@@ -43,7 +55,8 @@ class Gaps:
         """Count the one that ends now; another would begin now."""
         now = self._clock.monotonic()
         gap = now - (now if self._complete_until is None else self._complete_until), self._at_least
-        self._complete_until, self._at_least = now, False
+        self._at_least = False
+        self.complete(now)
         self._tally.gaps += 1
         self._tally.gap_seconds += gap[0]
         self._tally.gaps_at_least += gap[1]

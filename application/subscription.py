@@ -131,10 +131,10 @@ class Subscription:
         except SubscriptionRefused as refused:
             if not self._proved:
                 raise
-            self._readiness.fails(SUBSCRIPTION, str(refused))
+            self._doubt(refused, change)
             self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
         except ProbeInconclusive as doubt:
-            self._readiness.fails(SUBSCRIPTION, str(doubt))
+            self._doubt(doubt, change)
         except MessagesMissed as missed:
             self._gaps.lower_bound()
             self._observer.notice(SubscribedInGap(str(missed), *self._gaps.close()))
@@ -145,6 +145,11 @@ class Subscription:
             self._tally.probe_seconds = seconds
             if not change.is_set():
                 self._readiness.holds(SUBSCRIPTION)
+
+    def _doubt(self, why: SubscriptionRefused | ProbeInconclusive, change: asyncio.Event) -> None:
+        self._readiness.fails(SUBSCRIPTION, str(why))
+        if not change.is_set():
+            self._gaps.doubt(noticed_late=isinstance(why, ProbeInconclusive))
 
     def _set_confirmed(self, *, now: bool) -> None:
         self._confirmed = now
@@ -182,7 +187,7 @@ class Subscription:
     def _end(self, *, in_order: bool = True) -> None:
         self.ended = True
         if self._confirmed:
-            if in_order and self._subscriber.complete:
+            if in_order and self._subscriber.complete and not self._gaps.doubted:
                 return
             self._gaps.lost(self._subscriber.silent_for)
         if self._gaps.possible and not self._subscriber.durable:

@@ -48,6 +48,14 @@ READY = ReadinessChanged(None)
 DOUBT, MISSED = ProbeInconclusive("nothing is heard from a node"), MessagesMissed("a node was away")
 
 
+class Late(asyncio.Event):
+    """What a probe comes to when it is set."""
+
+    def __init__(self, outcome: Exception) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
 class Wire(ScriptedSubscriber):
     """Brings what the test puts on it, when it does; `probes`: what each comes to, or an event to wait for."""
 
@@ -73,6 +81,8 @@ class Wire(ScriptedSubscriber):
             raise step
         if isinstance(step, asyncio.Event):
             await step.wait()
+            if isinstance(step, Late):
+                raise step.outcome
             return 0.0
         return step
 
@@ -423,6 +433,64 @@ class TestTheEnd:
             SubscriptionBroken(str(LOST), None),
             EndedInGap(gap=5),
         ]
+
+    @pytest.mark.parametrize(("doubt", "at_least"), [(DOUBT, True), (REFUSED, False)])
+    async def test_a_stop_while_it_is_in_doubt_tells_what_may_be_missing_since_the_last_proof(
+        self, doubt: Exception, *, at_least: bool
+    ) -> None:
+        proving = Proving(0.0, 0.0, *[doubt] * 3)
+        async with proving.running():
+            for times in range(1, 5):
+                await proving.probed(times)
+                proving.clock.pass_time(5)
+            await proving.probed(5)
+
+        assert proving.observer.of(EndedInGap) == [EndedInGap(15, at_least=at_least)]
+        assert (proving.tally.gaps, proving.tally.gap_seconds, proving.tally.gaps_at_least) == (1, 15, at_least)
+
+    @pytest.mark.parametrize("doubt", [DOUBT, REFUSED])
+    @pytest.mark.parametrize("relief", [0.0, MISSED])
+    async def test_a_doubt_that_is_over_is_no_gap_at_the_end(self, doubt: Exception, relief: float | Exception) -> None:
+        proving = Proving(0.0, doubt, relief)
+        async with proving.running():
+            for times in (1, 2):
+                await proving.probed(times)
+                proving.clock.pass_time(5)
+            await proving.probed(3)
+            proving.clock.pass_time(3)
+
+        assert proving.observer.of(EndedInGap) == []
+        assert proving.tally.gaps == (relief is MISSED)
+
+    @pytest.mark.parametrize(("doubt", "at_least"), [(DOUBT, True), (REFUSED, False)])
+    async def test_a_loss_while_it_is_in_doubt_is_one_gap_and_the_new_subscription_is_not_in_doubt(
+        self, doubt: Exception, *, at_least: bool
+    ) -> None:
+        comes_back = asyncio.Event()
+        proving = Proving(0.0, doubt, comes_back)
+        async with proving.running():
+            await proving.probed(1)
+            proving.clock.pass_time(5)
+            await proving.probed(2)
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            await proving.probed(3)
+
+        assert proving.observer.of(Subscribed)[1:] == [Subscribed(pytest.approx(5.05), at_least=at_least)]
+        assert proving.observer.of(EndedInGap) == []
+
+    async def test_a_doubt_that_comes_after_a_loss_is_none_of_the_new_subscription(self) -> None:
+        late, comes_back = Late(DOUBT), asyncio.Event()
+        proving = Proving(late, comes_back)
+        async with proving.running():
+            await proving.probed(1)
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            await until(lambda: proving.subscription.confirmed)
+            late.set()
+            await proving.probed(2)
+
+        assert proving.observer.of(EndedInGap) == []
 
     @PROBING
     async def test_a_proof_that_is_cancelled_leaves_no_task_behind(self, probing: Probing) -> None:
