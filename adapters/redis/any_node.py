@@ -81,7 +81,6 @@ class ProbeCommands:
     def __init__(self, cluster: Cluster, node: AnyNode, *, timeout: float) -> None:
         self._node = node
         self._links, self._links_of = BusLinks(), node.made
-        self._away: set[bytes] = set()
         self._here = Commands(SameNode(cluster, node), timeout=timeout)
         self._elsewhere = Commands(AnyNode(cluster, beside=node), timeout=timeout)
 
@@ -106,17 +105,12 @@ class ProbeCommands:
     async def _check(self, links: Any, nodes: Any) -> None:
         if self._links_of != self._node.made:
             self._links, self._links_of = BusLinks(), self._node.made
-            self._away = set()
-        renewed = self._links.renewed(links)
-        away = unheard(nodes, links)
-        before, knew_all = self._away, not isinstance(links, list)
-        # Of one that has just joined, nothing was ever heard, and nobody is used to publish there.
-        self._away = {name for name in away if knew_all or self._links.knew(name)}
+        away = self._links.look(nodes, links)
         if away:
             where = ", ".join(sorted(away.values()))
             (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))
             if away.keys() & (known(others) - unheard(others).keys()):
                 raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {where}")
             raise ProbeInconclusive(f"nothing is heard from {where}")
-        if renewed or before:
+        if self._links.missed():
             raise MessagesMissed("a node was away")

@@ -1,11 +1,22 @@
 """The links of the cluster bus that bring to one node what is published on the others."""
 
+from enum import Enum, auto
 from typing import Any
 
-# Of a node that the others have given up, or do not know yet: nobody waits for what it publishes.
-_GIVEN_UP = frozenset({b"myself", b"fail", b"handshake", b"noaddr"})
+_NO_OTHER = frozenset({b"myself", b"handshake"})
+# Of a node that the others have given up: nobody waits for what it publishes.
+_GIVEN_UP = frozenset({b"fail", b"noaddr"})
 # Of one that the node that is asked does not hear.
 _UNHEARD = b"fail?"
+
+
+class _NoLink(Enum):
+    UNHEARD = auto()
+    GIVEN_UP = auto()
+
+
+_Link = int | _NoLink
+"""That from a node, by its time of birth; 0: nobody tells it."""
 
 
 class BusLinks:
@@ -16,19 +27,35 @@ class BusLinks:
     """
 
     def __init__(self) -> None:
-        self._made_at: dict[bytes, int] = {}
+        self._links: dict[bytes, _Link] = {}
+        self._missed = False
 
-    def renewed(self, links: Any) -> bool:
-        """Whether one was made anew since the last reply. One that is no list of links says nothing."""
-        made_at = _made_at(links)
-        before = self._made_at
-        # A node that is away for a while is remembered.
-        self._made_at = before | made_at
-        return any(before.get(node, at) != at for node, at in made_at.items())
+    def look(self, nodes: Any, links: Any) -> dict[bytes, str]:
+        """Take note of what has changed since the last look; the nodes that are `unheard`.
 
-    def knew(self, node: bytes) -> bool:
-        """Whether there ever was one from there."""
-        return node in self._made_at
+        A reply that is an error says nothing.
+        """
+        away, made_at = unheard(nodes, links), _made_at(links)
+        before = self._links
+        now: dict[bytes, _Link] = {} if _lines(nodes) else {**before, **made_at}
+        for name, _, flags in _others(nodes):
+            if flags & _GIVEN_UP:
+                now[name] = _NoLink.GIVEN_UP
+            elif name in away:
+                now[name] = _NoLink.UNHEARD
+            else:
+                known = before.get(name)
+                now[name] = made_at.get(name, known if isinstance(known, int) else 0)
+        # One that was not there has just joined, and nobody is used to publish there. At the first look there is no
+        # such node: one that is away may have been there for years.
+        self._missed |= any(_loses(link, now.get(name)) for name, link in before.items())
+        self._links = now
+        return away
+
+    def missed(self) -> bool:
+        """Whether something may not have come that never will; only once of each time."""
+        missed, self._missed = self._missed, False
+        return missed
 
 
 def unheard(nodes: Any, links: Any = None) -> dict[bytes, str]:
@@ -36,19 +63,34 @@ def unheard(nodes: Any, links: Any = None) -> dict[bytes, str]:
 
     By CLUSTER NODES, and by CLUSTER LINKS where there is a list of them.
     """
-    found = {}
     linked = _made_at(links)
-    for name, address, flags, _, _, _, _, state, *_ in _lines(nodes):
-        words = set(flags.split(b","))
-        has_link = state == b"connected" and (name in linked or not isinstance(links, list))
-        if not words & _GIVEN_UP and (_UNHEARD in words or not has_link):
-            found[name] = address.partition(b"@")[0].decode(errors="replace")
-    return found
+    return {
+        name: line[1].partition(b"@")[0].decode(errors="replace")
+        for name, line, flags in _others(nodes)
+        if not flags & _GIVEN_UP
+        and (_UNHEARD in flags or line[7] != b"connected" or (name not in linked and isinstance(links, list)))
+    }
 
 
 def known(nodes: Any) -> set[bytes]:
     """All nodes in a reply to CLUSTER NODES."""
     return {name for name, *_ in _lines(nodes)}
+
+
+def _loses(was: _Link, now: _Link | None) -> bool:
+    """Whether something may have been lost on the way to the new state of a link; None: its node was forgotten."""
+    if was is _NoLink.UNHEARD:
+        return now is not was
+    if not isinstance(now, int):
+        # One that is away is told of when it is back.
+        return False
+    return not isinstance(was, int) or (was != now and bool(was) and bool(now))
+
+
+def _others(nodes: Any) -> list[tuple[bytes, list[bytes], frozenset[bytes]]]:
+    """Name, line and flags of each node that could be heard."""
+    found = ((line[0], line, frozenset(line[2].split(b","))) for line in _lines(nodes))
+    return [node for node in found if not node[2] & _NO_OTHER]
 
 
 def _lines(nodes: Any) -> list[list[bytes]]:

@@ -225,15 +225,17 @@ async def test_a_node_that_is_dead_for_all_proves_nothing_until_it_is_given_up(
 
 
 @pytest.mark.parametrize("kind", ONE_SINCE_REDIS_7_UNLESS_LONG)
+@pytest.mark.parametrize("heard_before", [True, False])
 async def test_nobody_leaves_a_node_because_another_one_is_away_for_less_than_the_cluster_waits(
-    kind: str, tmp_path: Path, opened: AsyncExitStack
+    *, kind: str, tmp_path: Path, opened: AsyncExitStack, heard_before: bool
 ) -> None:
     patient = ("--cluster-node-timeout", "15000")
     with RedisCluster(kind, tmp_path, replicas=3, args=patient) as cluster:
         reader = await subscribed(opened, cluster, "update")
         away = next(node for node in reversed(cluster.nodes) if node is not reader.at)
         receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
-        await reader.subscriber.probe()
+        if heard_before:
+            await reader.subscriber.probe()
         away.kill()
         for _ in range(3):
             with pytest.raises(ProbeInconclusive, match=f"nothing is heard from 127.0.0.1:{away.port}"):
