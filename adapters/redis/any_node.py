@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
-from adapters.redis.bus_links import BusLinks, known, unheard
+from adapters.redis.bus_links import BusLinks, heard
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
@@ -109,7 +109,7 @@ class ProbeCommands:
         if away:
             where = ", ".join(sorted(away.values()))
             (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))
-            if away.keys() & (known(others) - unheard(others).keys()):
+            if away.keys() & heard(others):
                 raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {where}")
             raise ProbeInconclusive(f"nothing is heard from {where}")
         if self._links.missed():

@@ -72,9 +72,10 @@ def unheard(nodes: Any, links: Any = None) -> dict[bytes, str]:
     }
 
 
-def known(nodes: Any) -> set[bytes]:
-    """All nodes in a reply to CLUSTER NODES."""
-    return {name for name, *_ in _lines(nodes)}
+def heard(nodes: Any) -> set[bytes]:
+    """The nodes in a reply to CLUSTER NODES that the one that was asked hears, and itself."""
+    away = unheard(nodes).keys() | {name for name, _, flags in _others(nodes) if flags & _GIVEN_UP}
+    return {name for name, *_ in _lines(nodes)} - away
 
 
 def _loses(was: _Link, now: _Link | None) -> bool:
@@ -82,8 +83,9 @@ def _loses(was: _Link, now: _Link | None) -> bool:
     if was is _NoLink.UNHEARD:
         return now is not was
     if not isinstance(now, int):
-        # One that is away is told of when it is back.
-        return False
+        # One that is away is told of when it is back, and one that was forgotten was sent away by the user. But who
+        # is given up may never be back, and has not handed on all that it had taken.
+        return now is _NoLink.GIVEN_UP and now is not was
     return not isinstance(was, int) or (was != now and bool(was) and bool(now))
 
 

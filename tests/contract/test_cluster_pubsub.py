@@ -224,6 +224,30 @@ async def test_a_node_that_is_dead_for_all_proves_nothing_until_it_is_given_up(
     receiving.cancel()
 
 
+@pytest.mark.parametrize("own", ONE_UNLESS_LONG, indirect=True)
+async def test_a_node_that_is_given_up_between_two_probes_is_told_once_and_again_when_it_is_back(
+    own: RedisCluster, opened: AsyncExitStack
+) -> None:
+    reader = await subscribed(opened, own, "update")
+    dead = next(node for node in own.nodes if node is not reader.at)
+    receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
+    await reader.subscriber.probe()
+    dead.kill()
+    async with asyncio.timeout(SOON):
+        while b"fail " not in reader.at.command("CLUSTER", "NODES"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    assert await told_until_proved(reader) == ["a node was away"]
+    assert await told_until_proved(reader) == []
+    dead.start()
+    async with asyncio.timeout(SOON):
+        while not (told := await told_until_proved(reader)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert told[-1] == "a node was away"
+    assert not receiving.done()
+    receiving.cancel()
+
+
 @pytest.mark.parametrize("kind", ONE_SINCE_REDIS_7_UNLESS_LONG)
 @pytest.mark.parametrize("heard_before", [True, False])
 async def test_nobody_leaves_a_node_because_another_one_is_away_for_less_than_the_cluster_waits(

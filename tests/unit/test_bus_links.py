@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import hiredis
 import pytest
 
-from adapters.redis.bus_links import BusLinks, known, unheard
+from adapters.redis.bus_links import BusLinks, heard, unheard
 
 
 def link(direction: bytes, node: bytes, created: int) -> list[bytes | int]:
@@ -157,6 +157,20 @@ def test_where_links_are_not_told_the_node_s_own_are_asked() -> None:
     assert unheard(REFUSED, []) == {}
 
 
-def test_whom_a_node_knows_is_told_by_itself() -> None:
-    assert known(node(b"a", b"myself,master")) == {b"a"}
-    assert known(REFUSED) == set()
+def test_whom_a_node_hears_is_told_by_itself() -> None:
+    assert heard(node(b"a", b"myself,master")) == {b"a"}
+    assert heard(A + node(b"b", b"myself,master")) == {b"a", b"b"}
+    for silent in (*AWAY, *DEAD):
+        assert heard(silent + node(b"b", b"myself,master")) == {b"b"}
+    assert heard(REFUSED) == set()
+
+
+@pytest.mark.parametrize("dead", DEAD)
+@pytest.mark.parametrize("told", [True, False], ids=["links are told", "links are not told"])
+def test_a_node_that_is_given_up_between_two_looks_is_missed_and_again_when_it_is_back(
+    *, dead: bytes, told: bool
+) -> None:
+    looks = Looks()
+    assert not looks.miss(from_a(1) if told else REFUSED, A)
+    assert [looks.miss([] if told else REFUSED, dead) for _ in range(2)] == [True, False]
+    assert [looks.miss(from_a(2) if told else REFUSED, A) for _ in range(2)] == [True, False]
