@@ -25,7 +25,7 @@ class NodeCutOff(SubscriptionLost):
 
 
 class ProbeInconclusive(Exception):
-    """A probe was not sent: nothing would be proved by it, and nothing is broken as far as is known."""
+    """Whether all comes through is not known: a probe would prove nothing, or has not come though messages have."""
 
 
 class MessagesMissed(Exception):
@@ -112,6 +112,7 @@ class MessageSubscriber(Protocol):
     async def probe(self) -> float:
         """Send something through the subscription itself; seconds until it has come back on it.
 
+        It may be what was sent by an earlier call, and was late then: they are counted from its sending.
         Another task must be in `receive` meanwhile, which does not return it. Raises SubscriptionLost where
         nothing at all comes through any more: the subscription is broken then, which `receive` tells too.
         Raises SubscriptionRefused where the server does not let us send; ProbeInconclusive, or MessagesMissed, where

@@ -141,7 +141,8 @@ class Subscription:
         else:
             self._proved = True
             # Not when it came: what is read after a stall, of us or of the network, was published long before.
-            self._gaps.complete(sent_at)
+            # Nor when it was asked for: it may be one that was late the last time.
+            self._gaps.complete(min(sent_at, self._clock.monotonic() - seconds))
             self._tally.probe_seconds = seconds
             if not change.is_set():
                 self._readiness.holds(SUBSCRIPTION)

@@ -94,7 +94,11 @@ class ProbeCommands:
         published = commands[len(questions) :]
         *replies, links, nodes = await self._here.calls(*questions, ("CLUSTER", "LINKS"), ("CLUSTER", "NODES"))
         await self._check(links, nodes)
-        receivers = await self._elsewhere.calls(*published) if published else []
+        if not published:
+            return replies
+        receivers = await self._elsewhere.calls(*published)
+        # The next one takes another way: what comes by this one says nothing of the others.
+        await self._elsewhere.close()
         return [*replies, *receivers]
 
     async def close(self) -> None:

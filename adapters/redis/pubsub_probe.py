@@ -5,8 +5,11 @@ While it is at it, it looks at how the server treats the subscriber: its role, a
 
 import asyncio
 import contextlib
+import itertools
 import re
 import secrets
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import hiredis
@@ -17,8 +20,10 @@ from adapters.redis.drain import Drain
 from application.events import OutputBufferGrows
 from application.ports import (
     MasterReplaced,
+    MessagesMissed,
     NodeCutOff,
     Observer,
+    ProbeInconclusive,
     StoreRefused,
     StoreUnavailable,
     SubscriptionLost,
@@ -30,15 +35,29 @@ PREFIX = b"kv-updater:probe:"
 _OMEM = re.compile(rb"\bomem=(\d+)")
 # Of the time for a probe, what passes until one that could not be sent is tried again.
 _TURN = 0.1
+# Bytes in an output buffer that are more than what comes in one turn of the server and goes in the next.
+_FLOOD = 64 * 1024
+# Copies of one probe that are remembered: it is sent again as long as none comes back.
+_COPIES = 64
 # Where CONFIG GET is denied: what Redis and Valkey have for pub/sub clients unless configured, 32 MB, or 8 MB for 60 s.
 _DEFAULT_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class _Copy:
+    """One sending of a probe. `published`: a server has said that it was."""
+
+    payload: bytes
+    sent_at: float
+    published: bool = False
 
 
 class PubSubProbe:
     """One subscriber's probes, on a `channel` that no other listens to, published by the command `publish`.
 
     `timeout`: seconds of silence after a probe was sent that end the subscription. `is_the_only_proof`: what else
-    comes through says nothing, as on a cluster, where what comes from one node says nothing of the others.
+    comes through says nothing, as on a cluster, where what comes from one node says nothing of the others. There a
+    probe that is late is awaited by the next call too; and where a later copy of it has come, an earlier one is lost.
     """
 
     def __init__(
@@ -57,22 +76,59 @@ class PubSubProbe:
         self._is_the_only_proof = is_the_only_proof
         self._timeout = timeout
         self._observer = observer
-        self._awaited = b""
-        self._arrival: asyncio.Future[bool] | None = None
+        self._copies: deque[_Copy] = deque(maxlen=_COPIES)
+        # Of the first that comes back; None: the subscription is gone.
+        self._arrival: asyncio.Future[_Copy | None] | None = None
+        self._floods = False
         self._was_master = False
         self._cut_off = False
 
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
         """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
 
-        Raises SubscriptionLost or SubscriptionRefused, as the port has it.
+        Raises what the port has it raise.
         """
+        if self._arrival is None or not self._is_the_only_proof:
+            self._copies.clear()
+            self._arrival = asyncio.get_running_loop().create_future()
+        try:
+            copy = await self._first_back(self._arrival, drain, client_id)
+        except ProbeInconclusive:
+            raise
+        except BaseException:
+            self._arrival = None
+            raise
+        self._arrival = None
+        if copy is None:
+            raise SubscriptionLost("subscribed anew")
+        earlier = itertools.takewhile(lambda sent: sent is not copy, self._copies)
+        if self._is_the_only_proof and any(sent.published for sent in earlier):
+            raise MessagesMissed("a probe has not come back, and a later one has")
+        return asyncio.get_running_loop().time() - copy.sent_at
+
+    def arrived(self, payload: bytes) -> None:
+        """This has come through the subscription."""
+        copy = next((copy for copy in self._copies if copy.payload == payload), None)
+        if copy is not None and self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(copy)
+
+    async def close(self) -> None:
+        """The subscription is gone; the next may be to another server."""
+        self._was_master = False
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+        self._arrival = None
+        await self._commands.close()
+
+    async def _first_back(
+        self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None
+    ) -> _Copy | None:
         loop = asyncio.get_running_loop()
-        sent_at, self._awaited, self._arrival = loop.time(), secrets.token_hex(8).encode(), loop.create_future()
-        unsent = await self._send_in_time(drain, client_id)
+        sent_at = loop.time()
+        unsent = "" if arrival.done() else await self._send_in_time(arrival, drain, client_id)
         last_sent_at = silent_since = loop.time() if self._is_the_only_proof else sent_at
         # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
-        while not (self._arrival.done() or (unsent and drain.heard_at > sent_at)):
+        while not (arrival.done() or (unsent and drain.heard_at > sent_at)):
             silence = loop.time() - max(silent_since, drain.heard_at)
             if silence >= self._timeout and not drain.bytes:
                 self._give_up(drain, unsent)
@@ -80,31 +136,21 @@ class PubSubProbe:
                 raise SubscriptionLost(str(drain.lost))
             if not unsent and loop.time() - last_sent_at >= self._timeout:
                 # It waits behind a flood; or the nodes of a cluster have lost it, and then there is more to find out.
-                await self._send_in_time(drain, client_id)
+                await self._send_in_time(arrival, drain, client_id)
+                if self._is_the_only_proof and not (drain.bytes or self._floods or arrival.done()):
+                    # Not by the same way once more.
+                    await self._commands.close()
+                    raise ProbeInconclusive(f"no probe came back within {self._timeout:g} s, though messages did")
                 last_sent_at = loop.time()
                 continue
             patience = self._timeout - silence if silence < self._timeout else self._timeout
-            await asyncio.wait((self._arrival,), timeout=patience)
-        if self._arrival.done() and not self._arrival.result():
-            raise SubscriptionLost("subscribed anew")
-        return loop.time() - sent_at
+            until_next = self._timeout if unsent else last_sent_at + self._timeout - loop.time()
+            await asyncio.wait((arrival,), timeout=min(patience, until_next))
+        return arrival.result() if arrival.done() else _Copy(b"", sent_at)
 
-    def arrived(self, payload: bytes) -> None:
-        """This has come through the subscription."""
-        if payload == self._awaited and self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(True)
-
-    async def close(self) -> None:
-        """The subscription is gone; the next may be to another server."""
-        self._was_master = False
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(False)
-        await self._commands.close()
-
-    async def _send_in_time(self, drain: Drain, client_id: int | None) -> str:
+    async def _send_in_time(self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None) -> str:
         """As `_try_to_send`; where nothing else is a proof, again and again, and then it is the end."""
-        arrival = self._arrival
-        if not self._is_the_only_proof or arrival is None:
+        if not self._is_the_only_proof:
             return await self._try_to_send(drain, client_id, self._timeout)
         unsent = ", for it could not be published: no answer"
         with contextlib.suppress(TimeoutError):
@@ -140,13 +186,19 @@ class PubSubProbe:
 
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
+        copy = _Copy(secrets.token_hex(8).encode(), asyncio.get_running_loop().time())
+        self._copies.append(copy)
         role, clients, published = await self._call_twice_if_need_be(
-            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), (self._publish, self.channel, self._awaited)
+            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), (self._publish, self.channel, copy.payload)
         )
         if isinstance(published, hiredis.ReplyError):
             raise unavailable(published)
+        copy.published = True
         self._check_role(role)
-        if isinstance(clients, bytes) and (found := _OMEM.search(clients)) and (omem := int(found[1])):
+        found = _OMEM.search(clients) if isinstance(clients, bytes) else None
+        omem = int(found[1]) if found else 0
+        self._floods = omem > _FLOOD
+        if omem:
             await self._check_buffer(omem)
 
     async def _call_twice_if_need_be(self, *commands: tuple[Argument, ...]) -> list[Any]:

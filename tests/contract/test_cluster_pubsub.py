@@ -124,6 +124,15 @@ async def test_probes_come_back(cluster: RedisCluster, opened: AsyncExitStack) -
     assert await receiving == [(b"1", b"update")]
 
 
+async def test_probes_are_published_on_all_other_nodes_in_turn(own: RedisCluster, opened: AsyncExitStack) -> None:
+    reader = await subscribed(opened, own, "update")
+    receiving = asyncio.create_task(receive(reader.subscriber, 1))
+    for _ in range(4):
+        await reader.subscriber.probe()
+    receiving.cancel()
+    assert [node.calls("publish") for node in own.nodes] == [0 if node is reader.at else 2 for node in own.nodes]
+
+
 # Before, a node delivers what the others pass on to it, though it knows none of them.
 @pytest.mark.parametrize("own", ONE_SINCE_REDIS_7_UNLESS_LONG, indirect=True)
 async def test_a_node_that_the_others_have_lost_is_left(own: RedisCluster, opened: AsyncExitStack) -> None:

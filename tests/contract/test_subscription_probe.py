@@ -1,6 +1,7 @@
 """`probe` of the MessageSubscriber port: it tells a subscription that is heard from one that only looks alive."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -10,11 +11,18 @@ import pytest
 
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.redis.commands import Commands
-from adapters.redis.connecting import Connector, S
+from adapters.redis.connecting import Connector, Connects, S
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
 from application.events import BacklogFull, Event, OutputBufferGrows
-from application.ports import MasterReplaced, MessageSubscriber, SubscriptionLost, SubscriptionRefused
+from application.ports import (
+    MasterReplaced,
+    MessagesMissed,
+    MessageSubscriber,
+    ProbeInconclusive,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
 from tests.kinds import ALL, in_turn
 from tests.proxy import TcpProxy
 from tests.servers import Server
@@ -88,6 +96,13 @@ async def probe(subscriber: MessageSubscriber) -> float:
     """One that comes back."""
     async with asyncio.timeout(SOON):
         return await subscriber.probe()
+
+
+async def late(subscriber: MessageSubscriber) -> float | None:
+    """One that comes back, or does not in time."""
+    with contextlib.suppress(ProbeInconclusive):
+        return await probe(subscriber)
+    return None
 
 
 async def lose(subscriber: MessageSubscriber) -> SubscriptionLost:
@@ -522,6 +537,134 @@ class TestNoFalseAlarm:
         while drain._paused:
             await subscriber.receive()  # from the backlog: nothing is read meanwhile
         assert drain.heard_at > stopped_at
+
+
+class Turns:
+    """A Connects: each connection is to the next server, as each probe on a cluster is published on another node."""
+
+    def __init__(self, *servers: Server) -> None:
+        self._connectors = [Connector(server.url, timeout=SOON) for server in servers]
+        self.connects = 0
+
+    async def connect(self, make_socket: Callable[[], S]) -> S:
+        connector = self._connectors[self.connects % len(self._connectors)]
+        self.connects += 1
+        return await connector.connect(make_socket)
+
+
+@pytest.fixture
+async def trickle(own: OnServer) -> AsyncIterator[None]:
+    """Messages come all the time."""
+
+    async def publish() -> None:
+        while True:
+            await own.publish(("update", b"message"))
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(publish())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class TestTheOnlyProof:
+    """As on a cluster: what else comes proves nothing, and a probe that is published on a cut off node never comes."""
+
+    @pytest.fixture
+    async def deaf_to(self) -> AsyncIterator[Server]:
+        """A server whose messages do not come."""
+        with Server() as server:
+            yield server
+
+    def subscriber(self, own: OnServer, connector: Connects, timeout: float, port: int = 0) -> PubSubSubscriber:
+        probing = PubSubProbe(
+            Commands(connector, timeout=SOON), "test", timeout=timeout, observer=own.told, is_the_only_proof=True
+        )
+        subscriber = PubSubSubscriber(
+            own._connector(port), ["update"], probe=probing, max_backlog_bytes=64 * MIB, timeout=SOON, observer=own.told
+        )
+        own._opened.append(subscriber)
+        return subscriber
+
+    @pytest.mark.usefixtures("trickle")
+    async def test_one_that_does_not_come_is_told_and_the_next_takes_another_way(
+        self, own: OnServer, deaf_to: Server
+    ) -> None:
+        # The one that is late is sent twice by the same way.
+        subscriber = self.subscriber(own, Turns(deaf_to, own.server), SHORT)
+        await subscriber.subscribe()
+        async with hearing(subscriber) as heard:
+            with pytest.raises(ProbeInconclusive, match="though messages did"):
+                await probe(subscriber)
+            # What else was published there may not have come either.
+            with pytest.raises(MessagesMissed):
+                await probe(subscriber)
+            assert await probe(subscriber) < SHORT
+            assert not heard.task.done()
+
+    @pytest.mark.usefixtures("trickle")
+    async def test_one_that_was_late_proves_what_was_published_before_it(self, own: OnServer, wire: TcpProxy) -> None:
+        subscriber = self.subscriber(own, Turns(own.server), SHORT, port=wire.port)
+        await subscriber.subscribe()
+        async with hearing(subscriber) as heard:
+            # What waits in the kernel nobody sees.
+            wire.replies.bandwidth = 20_000
+            await own.publish(*[("update", bytes(1000))] * 12)
+            started = asyncio.get_running_loop().time()
+            with pytest.raises(ProbeInconclusive):
+                await probe(subscriber)
+            async with asyncio.timeout(SOON):
+                while (took := await late(subscriber)) is None:
+                    pass
+            assert took > 2 * SHORT
+            assert asyncio.get_running_loop().time() - took - started < SHORT
+            assert not heard.task.done()
+
+    async def test_of_one_that_was_late_nothing_is_left_in_the_next_subscription(
+        self, own: OnServer, deaf_to: Server
+    ) -> None:
+        subscriber = self.subscriber(own, Turns(deaf_to, own.server), SHORT)
+        await subscriber.subscribe()
+        async with hearing(subscriber) as heard:
+            probing = asyncio.create_task(probe(subscriber))
+            while not probing.done():
+                await own.publish(("update", b"message"))
+                await asyncio.sleep(0.01)
+            assert isinstance(probing.exception(), ProbeInconclusive)
+            own.kill_subscribers()
+            await heard.end()
+        await subscriber.subscribe()
+        async with hearing(subscriber):
+            assert await probe(subscriber) >= 0
+
+    async def test_one_that_waits_in_the_backlog_of_a_flood_is_no_fault(self, own: OnServer) -> None:
+        timeout, count = 0.05, 20_000
+        subscriber = self.subscriber(own, Turns(own.server), timeout)
+        await subscriber.subscribe()
+        await own.publish(*numbered("update", range(count)))
+        await until(lambda: subscriber.backlog_bytes > 20 * count)
+        probing = asyncio.create_task(probe(subscriber))
+        over, _ = await asyncio.wait((probing,), timeout=5 * timeout)
+        assert not over
+        async with hearing(subscriber):
+            assert await probing > timeout
+
+    async def test_one_that_waits_in_the_output_buffer_of_the_server_is_no_fault(
+        self, own: OnServer, wire: TcpProxy
+    ) -> None:
+        own.server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0")
+        subscriber = self.subscriber(own, Turns(own.server), SHORT, port=wire.port)
+        await subscriber.subscribe()
+        async with hearing(subscriber):
+            wire.replies.bandwidth = 1_000_000
+            while own.output_buffer() < 16 * MIB:
+                await own.publish(*[("update", bytes(12_000))] * 100)
+            probing = asyncio.create_task(probe(subscriber))
+            over, _ = await asyncio.wait((probing,), timeout=5 * SHORT)
+            assert own.output_buffer()
+            assert not over
+            wire.replies.bandwidth = 0
+            assert await probing > SHORT
 
 
 class TestRights:

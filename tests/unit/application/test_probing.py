@@ -260,6 +260,18 @@ class TestLoss:
 
         assert proving.tally.gap_seconds == pytest.approx(3.05)
 
+    async def test_of_one_that_was_late_the_gap_is_counted_from_when_it_was_published(self) -> None:
+        proving = Proving(0.0, 3.0)
+        async with proving.running():
+            await proving.probed(1)
+            proving.clock.pass_time(5)
+            await proving.probed(2)
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            await until(lambda: proving.tally.gaps)
+
+        assert proving.tally.gap_seconds == pytest.approx(3.05)
+
     async def test_until_the_loss_is_met_there_is_no_other_probe(self) -> None:
         proving = Proving(LOST)
         async with proving.running():
