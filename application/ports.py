@@ -28,6 +28,10 @@ class ProbeInconclusive(Exception):
     """Whether all comes through is not known: a probe would prove nothing, or has not come though messages have."""
 
 
+class ProbeUnsent(Exception):
+    """A probe could not be sent. Something has come since it should have been, and may have been published before."""
+
+
 class MessagesMissed(Exception):
     """The subscription holds, but of what was published since the last proof some may not have come, nor will."""
 
@@ -115,8 +119,8 @@ class MessageSubscriber(Protocol):
         It may be what was sent by an earlier call, and was late then: they are counted from its sending.
         Another task must be in `receive` meanwhile, which does not return it. Raises SubscriptionLost where
         nothing at all comes through any more: the subscription is broken then, which `receive` tells too.
-        Raises SubscriptionRefused where the server does not let us send; ProbeInconclusive, or MessagesMissed, where
-        the subscription holds and that is all there is to say.
+        Raises SubscriptionRefused where the server does not let us send; ProbeInconclusive, ProbeUnsent, or
+        MessagesMissed, where the subscription holds and that is all there is to say.
         """
         ...
 

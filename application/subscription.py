@@ -13,6 +13,7 @@ from application.ports import (
     MessageSubscriber,
     Observer,
     ProbeInconclusive,
+    ProbeUnsent,
     SubscriptionLost,
     SubscriptionMoved,
     SubscriptionRefused,
@@ -135,6 +136,9 @@ class Subscription:
             self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
         except ProbeInconclusive as doubt:
             self._doubt(doubt, change)
+        except ProbeUnsent:
+            # It is heard; but what is heard may be late, and what was published since the last proof need not come.
+            self._believe(change)
         except MessagesMissed as missed:
             self._gaps.lower_bound()
             self._observer.notice(SubscribedInGap(str(missed), *self._gaps.close()))
@@ -144,8 +148,11 @@ class Subscription:
             # Nor when it was asked for: it may be one that was late the last time.
             self._gaps.complete(min(sent_at, self._clock.monotonic() - seconds))
             self._tally.probe_seconds = seconds
-            if not change.is_set():
-                self._readiness.holds(SUBSCRIPTION)
+            self._believe(change)
+
+    def _believe(self, change: asyncio.Event) -> None:
+        if not change.is_set():
+            self._readiness.holds(SUBSCRIPTION)
 
     def _doubt(self, why: SubscriptionRefused | ProbeInconclusive, change: asyncio.Event) -> None:
         self._readiness.fails(SUBSCRIPTION, str(why))

@@ -24,6 +24,7 @@ from application.ports import (
     NodeCutOff,
     Observer,
     ProbeInconclusive,
+    ProbeUnsent,
     StoreRefused,
     StoreUnavailable,
     SubscriptionLost,
@@ -127,7 +128,7 @@ class PubSubProbe:
         sent_at = loop.time()
         unsent = "" if arrival.done() else await self._send_in_time(arrival, drain, client_id)
         last_sent_at = silent_since = loop.time() if self._is_the_only_proof else sent_at
-        # Whatever has come meanwhile has come through; and what is not parsed yet may be the probe.
+        # Whatever has come meanwhile has come through, late perhaps; and what is not parsed yet may be the probe.
         while not (arrival.done() or (unsent and drain.heard_at > sent_at)):
             silence = loop.time() - max(silent_since, drain.heard_at)
             if silence >= self._timeout and not drain.bytes:
@@ -146,7 +147,9 @@ class PubSubProbe:
             patience = self._timeout - silence if silence < self._timeout else self._timeout
             until_next = self._timeout if unsent else last_sent_at + self._timeout - loop.time()
             await asyncio.wait((arrival,), timeout=min(patience, until_next))
-        return arrival.result() if arrival.done() else _Copy(b"", sent_at)
+        if not arrival.done():
+            raise ProbeUnsent(f"a probe has not come back{unsent}")
+        return arrival.result()
 
     async def _send_in_time(self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None) -> str:
         """As `_try_to_send`; where nothing else is a proof, again and again, and then it is the end."""

@@ -19,6 +19,7 @@ from application.ports import (
     Delivery,
     MessagesMissed,
     ProbeInconclusive,
+    ProbeUnsent,
     StoreRefused,
     StoreUnavailable,
     SubscriptionLost,
@@ -271,6 +272,32 @@ class TestLoss:
             await until(lambda: proving.tally.gaps)
 
         assert proving.tally.gap_seconds == pytest.approx(3.05)
+
+    async def test_one_that_could_not_be_sent_keeps_it_ready_and_proves_nothing(self) -> None:
+        proving = Proving(0.0, ProbeUnsent(), ProbeUnsent())
+        async with proving.running():
+            for times in (1, 2, 3):
+                await proving.probed(times)
+                proving.clock.pass_time(5)
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            await until(lambda: proving.tally.gaps)
+
+        assert proving.tally.gap_seconds == pytest.approx(15.05)
+        assert proving.observer.events[:3] == [Subscribed(gap=None), READY, ReadinessChanged(f"subscription: {LOST}")]
+
+    async def test_one_that_could_not_be_sent_makes_ready_what_is_heard_unless_that_is_lost(self) -> None:
+        late, comes_back = Late(ProbeUnsent()), asyncio.Event()
+        proving = Proving(ProbeUnsent(), late, comes_back)
+        async with proving.running():
+            await proving.probed(1)
+            assert proving.readiness.why_not is None
+            proving.clock.pass_time(5)
+            await proving.probed(2)
+            await proving.breaks()
+            late.set()
+            await settled()
+            assert proving.readiness.why_not == f"subscription: {LOST}"
 
     async def test_until_the_loss_is_met_there_is_no_other_probe(self) -> None:
         proving = Proving(LOST)
