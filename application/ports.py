@@ -118,7 +118,8 @@ class MessageSubscriber(Protocol):
 
         It may be what was sent by an earlier call, and was late then: they are counted from its sending.
         Another task must be in `receive` meanwhile, which does not return it. Raises SubscriptionLost where
-        nothing at all comes through any more: the subscription is broken then, which `receive` tells too.
+        nothing at all comes through any more: the subscription is broken then, which `receive` tells too. Where some
+        channels cannot be had, it is of the others.
         Raises SubscriptionRefused where the server does not let us send; ProbeInconclusive, ProbeUnsent, or
         MessagesMissed, where the subscription holds and that is all there is to say.
         """

@@ -144,14 +144,15 @@ class Subscription:
             self._observer.notice(SubscribedInGap(str(missed), *self._gaps.close()))
         else:
             self._proved = True
-            # Not when it came: what is read after a stall, of us or of the network, was published long before.
-            # Nor when it was asked for: it may be one that was late the last time.
-            self._gaps.complete(min(sent_at, self._clock.monotonic() - seconds))
             self._tally.probe_seconds = seconds
+            if self._subscriber.complete:
+                # Not when it came: what is read after a stall, of us or of the network, was published long before.
+                # Nor when it was asked for: it may be one that was late the last time.
+                self._gaps.complete(min(sent_at, self._clock.monotonic() - seconds))
             self._believe(change)
 
     def _believe(self, change: asyncio.Event) -> None:
-        if not change.is_set():
+        if self._subscriber.complete and not change.is_set():
             self._readiness.holds(SUBSCRIPTION)
 
     def _doubt(self, why: SubscriptionRefused | ProbeInconclusive, change: asyncio.Event) -> None:

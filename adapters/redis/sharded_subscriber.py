@@ -8,7 +8,7 @@ from adapters.redis.shard_subscriber import ShardSubscriber
 from adapters.redis.shards import Shard, Shards
 from application.commit_batch import Entry
 from application.events import SubscriptionBroken
-from application.ports import Delivery, Observer, SubscriptionLost, SubscriptionRefused
+from application.ports import Delivery, Observer, ProbeUnsent, SubscriptionLost, SubscriptionRefused
 
 # Seconds between two tries to reach a node: a failover takes some, and where the slots are is not asked more often.
 _REPAIR_INTERVAL = 1.0
@@ -21,8 +21,8 @@ class ShardedSubscriber:
     of so many.
 
     Where a part is lost the others hold still, so that nothing of theirs is missed, until `subscribe` has found a
-    node for the lost one. Where it finds none they go on alone, and no probe comes back. When the node can be reached
-    again the subscription is lost once more, to be confirmed as a whole.
+    node for the lost one. Where it finds none they go on alone, and are probed alone. When the node can be reached
+    again, or another part is lost, the subscription is lost once more, to be confirmed as a whole.
     """
 
     durable = False
@@ -111,12 +111,12 @@ class ShardedSubscriber:
                 repairing.result()
 
     async def probe(self) -> float:
-        if self._broken or self._lost is not None or not self._parts:
+        whole = self._whole()
+        if self._lost is not None or not whole:
             raise SubscriptionLost("not every channel is subscribed")
-        outcomes = await asyncio.gather(*(part.probe() for part in self._whole()), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        outcomes = await asyncio.gather(*(part.probe() for part in whole), return_exceptions=True)
+        if failures := [outcome for outcome in outcomes if isinstance(outcome, BaseException)]:
+            raise min(failures, key=_lightness)
         return max(outcome for outcome in outcomes if not isinstance(outcome, BaseException))
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -218,3 +218,9 @@ class ShardedSubscriber:
         if repairing is not None:
             repairing.cancel()
             await asyncio.gather(repairing, return_exceptions=True)
+
+
+def _lightness(failure: BaseException) -> int:
+    """More of what there is less to do about; what nobody expects is the least light."""
+    kinds = (SubscriptionLost, SubscriptionRefused, ProbeUnsent)
+    return next((number for number, kind in enumerate(kinds, start=1) if isinstance(failure, kind)), 0)

@@ -195,6 +195,27 @@ class TestReadiness:
             assert proving.readiness.why_not is None
         assert proving.wire.probed == 0
 
+    @pytest.mark.parametrize("outcome", [0.0, ProbeUnsent()])
+    async def test_while_some_channels_cannot_be_had_the_others_are_probed_and_that_proves_nothing_of_all(
+        self, outcome: float | Exception
+    ) -> None:
+        proving = Proving(0.0, outcome, outcome, LOST)
+        async with proving.running():
+            await proving.probed(1)
+            proving.wire.complete = False
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            for times in (2, 3, 4):
+                await proving.probed(times)
+                assert proving.readiness.why_not == "subscription: some channels cannot be had"
+                proving.clock.pass_time(5)
+            proving.wire.complete = True
+            await proving.breaks()
+            proving.clock.pass_time(0.05)
+            await until(lambda: proving.readiness.why_not is None)
+
+        assert [event.gap for event in proving.observer.of(Subscribed)] == [None, 0.05, pytest.approx(15.05)]
+
     async def test_nothing_is_probed_before_the_subscription_is_confirmed(self) -> None:
         confirmation = asyncio.Event()
         proving = Proving()
