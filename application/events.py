@@ -28,7 +28,7 @@ class SubscribedInGap:
 
 @dataclass(frozen=True, slots=True)
 class EndedInGap:
-    """The subscription came to no end in order: messages may have been missed in the last `gap` seconds."""
+    """The subscription ended in doubt, or not in order: messages may have been missed in the last `gap` seconds."""
 
     gap: float
     at_least: bool = False

@@ -86,7 +86,7 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: EndedInGap) -> None:
-        self._write_gap("the subscription was not ended in order", event)
+        self._write_gap("it ended in doubt, or not in order", event)
 
     @_log.register
     def _(self, event: SubscriptionBroken) -> None:

@@ -37,6 +37,8 @@ OPTIONS = [
 def test_every_provider_can_be_made(
     backend: dict[str, str], options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if backend["redis_url"] == "memory://" and "transport" in options:
+        options = {**options, "transport": "pubsub"}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     container = Container(settings=load_settings({**backend, **options}).settings)
     made = {name: provider() for name, provider in container.providers.items()}
@@ -82,7 +84,7 @@ def test_what_is_the_service_s_own_is_a_reserved_type() -> None:
 
 
 def test_with_streams_they_and_the_ids_of_their_entries_are_too() -> None:
-    flags = {"redis_url": "memory://", "transport": "stream", "channel": "update,price"}
+    flags = {"redis_url": "redis://localhost", "transport": "stream", "channel": "update,price"}
     own = ["update", "price", "kv-updater:entry-ids", "kv-updater:entry-ids:{42}"]
     assert forbidden(flags, *own, "price:ACME", "price:{ACME}", "dead") == own
 
