@@ -127,6 +127,7 @@ class PubSubProbe:
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
         unsent = "" if arrival.done() else await self._send_in_time(arrival, drain, client_id)
+        was_calm = self._is_calm(drain)
         last_sent_at = silent_since = loop.time() if self._is_the_only_proof else sent_at
         # Whatever has come meanwhile has come through, late perhaps; and what is not parsed yet may be the probe.
         while not (arrival.done() or (unsent and drain.heard_at > sent_at)):
@@ -138,11 +139,13 @@ class PubSubProbe:
             if not unsent and loop.time() - last_sent_at >= self._timeout:
                 # It waits behind a flood; or the nodes of a cluster have lost it, and then there is more to find out.
                 await self._send_in_time(arrival, drain, client_id)
-                if self._is_the_only_proof and not (drain.bytes or self._floods or arrival.done()):
+                is_calm = self._is_calm(drain)
+                # After a flood the rest of it is still on its way, where nobody sees it.
+                if self._is_the_only_proof and was_calm and is_calm and not arrival.done():
                     # Not by the same way once more.
                     await self._commands.close()
                     raise ProbeInconclusive(f"no probe came back within {self._timeout:g} s, though messages did")
-                last_sent_at = loop.time()
+                last_sent_at, was_calm = loop.time(), is_calm
                 continue
             patience = self._timeout - silence if silence < self._timeout else self._timeout
             until_next = self._timeout if unsent else last_sent_at + self._timeout - loop.time()
@@ -150,6 +153,10 @@ class PubSubProbe:
         if not arrival.done():
             raise ProbeUnsent(f"a probe has not come back{unsent}")
         return arrival.result()
+
+    def _is_calm(self, drain: Drain) -> bool:
+        """Whether nothing is known behind which a probe may wait."""
+        return not drain.bytes and not self._floods
 
     async def _send_in_time(self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None) -> str:
         """As `_try_to_send`; where nothing else is a proof, again and again, and then it is the end."""

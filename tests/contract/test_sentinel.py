@@ -345,7 +345,7 @@ class TestFollowing:
         clock = SimulatedClock()
         async with following(connector_of(sentinel.url, clock=clock)) as task:
             await until(lambda: len(clock.slept) >= 9)
-            assert clock.slept[:9] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
+            assert clock.slept[:9] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0]
             sentinel.start()
             await until(lambda: subscribers(sentinel))
             listening = len(clock.slept)
