@@ -49,7 +49,7 @@ class Load:
         """Wait until all that has been published is stored."""
         end = self.stream.sent
         once = self.stream.once(range(self._caught_up, end))
-        until(lambda: self.store.command("EXISTS", *once) == len(once), self.context)
+        until(lambda: not once or self.store.command("EXISTS", *once) == len(once), self.context)
         self._caught_up = end
 
     def flows(self, messages: int) -> None:

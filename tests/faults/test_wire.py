@@ -149,13 +149,11 @@ def test_what_piled_up_before_a_narrow_wire_goes_through_when_it_is_wide_again(
 
 @pytest.mark.long
 def test_a_wire_that_stays_narrow_is_given_no_more_at_once_than_comes_through(fault: Try, own: Server) -> None:
-    long = {"filler": "x" * 300}
-    with wire_to(own) as wire, fault("60 kB/s for good: store", own, store_url=wire.url, stream=long) as trial:
+    long = {"filler": "x" * 400}
+    with wire_to(own) as wire, fault("100 kB/s for good: store", own, store_url=wire.url, stream=long) as trial:
         trial.settles()
-        trial.stops_flowing()
-        trial.catches_up()
-        wire.does(lambda proxy: limit_all(proxy, 60_000))
-        trial.carries(3000)
+        wire.does(lambda proxy: limit_all(proxy, 100_000))
+        trial.carries(2400)
         assert trial.service.logged("Store failed: timeout"), "the burst was too small to be a test"
         trial.ends()
         assert trial.gaps == 0
