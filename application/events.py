@@ -83,18 +83,20 @@ class MessageUnstorable:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageUnordered:
-    """A message has no date that is understood: arrival decides whether it, or what comes next, is stored."""
+class MessagesUnordered:
+    """So many messages, of which `payload` was the last, have no date that is understood: arrival decides whether
+    they, or what comes next, is stored."""
 
-    type: str
+    count: int
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class MessageFromTheFuture:
-    """A message is dated so far ahead of the clock that its date protects it from no other message."""
+class MessagesFromTheFuture:
+    """So many messages, of which `payload` was the last, are dated so far ahead of the clock that their date protects
+    them from no other message."""
 
-    type: str
+    count: int
     payload: bytes
 
 
@@ -215,8 +217,8 @@ Event = (
     | BacklogFull
     | MessageRejected
     | MessageUnstorable
-    | MessageUnordered
-    | MessageFromTheFuture
+    | MessagesUnordered
+    | MessagesFromTheFuture
     | MessageStale
     | RecordsPersisted
     | NoticesRefused

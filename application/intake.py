@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import Entry
-from application.events import MessageFromTheFuture, MessageUnordered
+from application.events import MessagesFromTheFuture, MessagesUnordered
 from application.pending_updates import PendingUpdates
 from application.ports import Clock, Delivery, Observer
 from application.refusals import Refusals
@@ -50,18 +50,16 @@ class Intake:
         tally = self._tally
         pending_before = len(self._pending)
         offered = 0
+        unprotected = []
         for payload, channel, entry in deliveries:
-            if entry is not None:
-                self._acknowledgements.taken(1)
-                if entry.deliveries > _MAX_DELIVERIES:
-                    self._refusals.poison(payload, entry)
-                    continue
+            if entry is not None and not self._takes(payload, entry):
+                continue
             message = accept(payload, channel)
             if isinstance(message, Rejection):
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
             if latest is not None and (message.instant is None or message.instant > latest):
-                self._tell_that_its_date_protects_nothing(message)
+                unprotected.append(message)
             if entry is not None:
                 message.entry = entry.id
             if message.expires_at is not None and message.expires_at <= now:
@@ -75,14 +73,26 @@ class Intake:
                     self._pending.hold(message.type, entry)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
+        if unprotected:
+            self._tell(unprotected)
 
-    def _tell_that_its_date_protects_nothing(self, message: UpdateMessage) -> None:
-        if message.instant is None:
-            self._tally.unordered += 1
-            self._observer.notice(MessageUnordered(message.type, message.payload))
-        else:
-            self._tally.future_dated += 1
-            self._observer.notice(MessageFromTheFuture(message.type, message.payload))
+    def _takes(self, payload: bytes, entry: Entry) -> bool:
+        self._acknowledgements.taken(1)
+        if entry.deliveries > _MAX_DELIVERIES:
+            self._refusals.poison(payload, entry)
+            return False
+        return True
+
+    def _tell(self, unprotected: Sequence[UpdateMessage]) -> None:
+        """Of these no date protects a record. Once for all of them: it may be every message that comes."""
+        unordered = [message for message in unprotected if message.instant is None]
+        dated = [message for message in unprotected if message.instant is not None]
+        self._tally.unordered += len(unordered)
+        self._tally.future_dated += len(dated)
+        if unordered:
+            self._observer.notice(MessagesUnordered(len(unordered), unordered[-1].payload))
+        if dated:
+            self._observer.notice(MessagesFromTheFuture(len(dated), dated[-1].payload))
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

@@ -107,10 +107,11 @@ class _YamlLoader(yaml.SafeLoader):
     """Takes no key twice: one of the values would be dropped without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        values = super().construct_mapping(node, deep)
         keys = [key.value for key, _ in node.value]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise SettingsError(f"{shown(str(twice))} is given twice")
-        return super().construct_mapping(node, deep)
+        return values
 
 
 def _load_yaml(content: bytes, origin: str) -> Mapping[Any, Any]:

@@ -13,10 +13,10 @@ from application.events import (
     EntriesClaimed,
     EntriesLost,
     Event,
-    MessageFromTheFuture,
     MessageRejected,
+    MessagesFromTheFuture,
     MessageStale,
-    MessageUnordered,
+    MessagesUnordered,
     MessageUnstorable,
     NoticesRefused,
     OutputBufferGrows,
@@ -135,16 +135,16 @@ class LoguruObserver:
             self._write("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
 
     @_log.register
-    def _(self, event: MessageUnordered) -> None:
+    def _(self, event: MessagesUnordered) -> None:
         line = "Message without a time that is understood: arrival decides"
-        if self._passes("WARNING", line):
-            self._write("WARNING", line, type=quote(event.type), payload=quote(event.payload))
+        if self._passes("WARNING", line, event.count):
+            self._write("WARNING", line, count=event.count, payload=quote(event.payload))
 
     @_log.register
-    def _(self, event: MessageFromTheFuture) -> None:
+    def _(self, event: MessagesFromTheFuture) -> None:
         line = "Message dated in the future: any message overwrites it"
-        if self._passes("WARNING", line):
-            self._write("WARNING", line, type=quote(event.type), payload=quote(event.payload))
+        if self._passes("WARNING", line, event.count):
+            self._write("WARNING", line, count=event.count, payload=quote(event.payload))
 
     @_log.register
     def _(self, event: MessageStale) -> None:

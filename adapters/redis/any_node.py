@@ -1,10 +1,11 @@
 """Pub/sub on a Redis Cluster: what is published on any node, every node delivers to its subscribers."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from random import SystemRandom
 from typing import Any
 
-from adapters.redis.bus_links import BusLinks, heard
+from adapters.redis.bus_links import BusLinks, given_up, heard
 from adapters.redis.cluster import Address, Cluster
 from adapters.redis.commands import Argument, Commands
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, S
@@ -18,7 +19,7 @@ class AnyNode:
     """Makes each connection to one master, whichever can be reached, and the next one to another than the last.
 
     `at` is where the last one is, `made` how many there were; `beside` names one whose node is taken only where
-    there is no other.
+    there is no other, and so are those that are `shunned`.
     """
 
     def __init__(self, cluster: Cluster, *, beside: "AnyNode | None" = None) -> None:
@@ -26,6 +27,7 @@ class AnyNode:
         self._beside = beside
         self.at: Address | None = None
         self.made = 0
+        self.shunned: frozenset[Address] = frozenset()
 
     async def connect(self, make_socket: Callable[[], S]) -> S:
         """As `Connector.connect`."""
@@ -37,6 +39,10 @@ class AnyNode:
             except (ConnectionFailed, LoginRefused) as error:
                 self._cluster.doubt(address)
                 problems.append(error)
+            except asyncio.CancelledError:
+                # It may be that somebody had no more time for it.
+                self._cluster.doubt(address)
+                raise
             else:
                 self.made += 1
                 return socket
@@ -53,7 +59,9 @@ class AnyNode:
         # Not all updaters on the first one.
         SystemRandom().shuffle(masters)
         last = [self.at, None if self._beside is None else self._beside.at]
-        return sorted(masters, key=lambda address: last.index(address) if address in last else -1)
+        return sorted(
+            masters, key=lambda address: (address in self.shunned, last.index(address) if address in last else -1)
+        )
 
 
 class SameNode:
@@ -82,7 +90,8 @@ class ProbeCommands:
         self._node = node
         self._links, self._links_of = BusLinks(), node.made
         self._here = Commands(SameNode(cluster, node), timeout=timeout)
-        self._elsewhere = Commands(AnyNode(cluster, beside=node), timeout=timeout)
+        self._other = AnyNode(cluster, beside=node)
+        self._elsewhere = Commands(self._other, timeout=timeout)
 
     async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """As `Commands.calls`; what is published comes last, and only where no node is away.
@@ -97,8 +106,9 @@ class ProbeCommands:
         if not published:
             return replies
         receivers = await self._elsewhere.calls(*published)
-        # The next one takes another way: what comes by this one says nothing of the others.
-        await self._elsewhere.close()
+        if not isinstance(links, list):
+            # Then the next one takes another way: what comes by this one says nothing of the links of the others.
+            await self._elsewhere.close()
         return [*replies, *receivers]
 
     async def close(self) -> None:
@@ -110,11 +120,14 @@ class ProbeCommands:
         if self._links_of != self._node.made:
             self._links, self._links_of = BusLinks(), self._node.made
         away = self._links.look(nodes, links)
+        self._other.shunned = given_up(nodes)
         if away:
             where = ", ".join(sorted(away.values()))
             (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))
             if away.keys() & heard(others):
                 raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {where}")
+            # The next witness is another one: this one may be on the wrong side as well.
+            await self._elsewhere.close()
             raise ProbeInconclusive(f"nothing is heard from {where}")
         if self._links.missed():
             raise MessagesMissed("a node was away")

@@ -11,6 +11,7 @@ _UNHEARD = b"fail?"
 
 
 class _NoLink(Enum):
+    JOINING = auto()
     UNHEARD = auto()
     GIVEN_UP = auto()
 
@@ -41,16 +42,18 @@ class BusLinks:
         for name, _, flags in _others(nodes):
             if flags & _GIVEN_UP:
                 now[name] = _NoLink.GIVEN_UP
+            elif name in away and before and name not in before:
+                now[name] = _NoLink.JOINING
             elif name in away:
                 now[name] = _NoLink.UNHEARD
             else:
                 known = before.get(name)
                 now[name] = made_at.get(name, known if isinstance(known, int) else 0)
-        # One that was not there has just joined, and nobody is used to publish there. At the first look there is no
-        # such node: one that is away may have been there for years.
         self._missed |= any(_loses(link, now.get(name)) for name, link in before.items())
         self._links = now
-        return away
+        # One that was not there has just joined, and nobody is used to publish there; unless it is away at the next
+        # look too. At the first look there is no such node: one that is away may have been there for years.
+        return {name: where for name, where in away.items() if now.get(name) is not _NoLink.JOINING}
 
     def missed(self) -> bool:
         """Whether something may not have come that never will; only once of each time."""
@@ -72,6 +75,13 @@ def unheard(nodes: Any, links: Any = None) -> dict[bytes, str]:
     }
 
 
+def given_up(nodes: Any) -> frozenset[tuple[str, int]]:
+    """Where the nodes are that have been given up, or are about to be: host and port."""
+    found = [line[1].partition(b"@")[0] for _, line, flags in _others(nodes) if flags & {*_GIVEN_UP, _UNHEARD}]
+    places = (place.decode(errors="replace").rpartition(":") for place in found)
+    return frozenset((host, int(port)) for host, _, port in places if port.isdecimal())
+
+
 def heard(nodes: Any) -> set[bytes]:
     """The nodes in a reply to CLUSTER NODES that the one that was asked hears, and itself."""
     away = unheard(nodes).keys() | {name for name, _, flags in _others(nodes) if flags & _GIVEN_UP}
@@ -80,6 +90,8 @@ def heard(nodes: Any) -> set[bytes]:
 
 def _loses(was: _Link, now: _Link | None) -> bool:
     """Whether something may have been lost on the way to the new state of a link; None: its node was forgotten."""
+    if was is _NoLink.JOINING:
+        return False
     if was is _NoLink.UNHEARD:
         return now is not was
     if not isinstance(now, int):

@@ -116,10 +116,12 @@ def test_a_node_that_joins_is_not_missed_unless_it_stays_away(first: Sequence[by
     assert not looks.miss([link(b"from", b"b", 1)], B, *first)
     assert not looks.miss([link(b"from", b"b", 1), *from_a(2)], B, A)
 
-    looks = Looks()
-    assert not looks.miss([link(b"from", b"b", 1)], B, *first)
-    assert not looks.miss([link(b"from", b"b", 1)], B, A)
-    assert looks.miss([link(b"from", b"b", 1), *from_a(2)], B, A)
+    for looks_away, missed in ((1, False), (2, True)):
+        looks = Looks()
+        assert not looks.miss([link(b"from", b"b", 1)], B, *first)
+        for _ in range(looks_away):
+            assert not looks.miss([link(b"from", b"b", 1)], B, A)
+        assert looks.miss([link(b"from", b"b", 1), *from_a(2)], B, A) is missed
 
 
 def test_a_node_that_is_forgotten_was_sent_away_by_the_user_and_may_come_anew() -> None:

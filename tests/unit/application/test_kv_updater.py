@@ -9,9 +9,9 @@ import pytest
 from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Found, Refused
 from application.events import (
-    MessageFromTheFuture,
     MessageRejected,
-    MessageUnordered,
+    MessagesFromTheFuture,
+    MessagesUnordered,
     MessageUnstorable,
     RecordsPersisted,
     StoreFailed,
@@ -93,8 +93,8 @@ class TestReceiving:
 
         world.receive(undated, unread, in_the_future, message("c", "2026-11-22T20:05:00Z"), b"{")
 
-        assert world.observer.of(MessageUnordered) == [MessageUnordered("a", undated), MessageUnordered("a", unread)]
-        assert world.observer.of(MessageFromTheFuture) == [MessageFromTheFuture("b", in_the_future)]
+        assert world.observer.of(MessagesUnordered) == [MessagesUnordered(2, unread)]
+        assert world.observer.of(MessagesFromTheFuture) == [MessagesFromTheFuture(1, in_the_future)]
         assert (world.tally.unordered, world.tally.future_dated, world.updater.pending) == (2, 1, 3)
 
     async def test_where_dates_decide_nothing_they_may_be_missing(self) -> None:
