@@ -124,13 +124,23 @@ async def test_probes_come_back(cluster: RedisCluster, opened: AsyncExitStack) -
     assert await receiving == [(b"1", b"update")]
 
 
-async def test_probes_are_published_on_all_other_nodes_in_turn(own: RedisCluster, opened: AsyncExitStack) -> None:
-    reader = await subscribed(opened, own, "update")
+@pytest.mark.parametrize("sees_links", [True, False])
+async def test_where_nobody_sees_the_links_probes_are_published_on_all_other_nodes_in_turn(
+    own: RedisCluster, opened: AsyncExitStack, *, sees_links: bool
+) -> None:
+    denied = () if sees_links else ("-cluster|links",) if own.kind != "redis-6.2" else ()
+    for node in own.nodes:
+        node.command("ACL", "SETUSER", "limited", "on", ">right", "~*", "&*", "+@all", *denied)
+    reader = Reader(own, "update", userinfo="limited:right@")
+    opened.push_async_callback(reader.subscriber.close)
+    await reader.subscriber.subscribe()
     receiving = asyncio.create_task(receive(reader.subscriber, 1))
     for _ in range(4):
         await reader.subscriber.probe()
     receiving.cancel()
-    assert [node.calls("publish") for node in own.nodes] == [0 if node is reader.at else 2 for node in own.nodes]
+    published = sorted(node.calls("publish") for node in own.nodes if node is not reader.at)
+    assert reader.at.calls("publish") == 0
+    assert published == ([0, 4] if sees_links and own.kind != "redis-6.2" else [2, 2])
 
 
 # Before, a node delivers what the others pass on to it, though it knows none of them.
