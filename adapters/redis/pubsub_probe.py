@@ -89,8 +89,9 @@ class PubSubProbe:
 
         Raises what the port has it raise.
         """
-        if self._arrival is None or not self._is_the_only_proof:
+        if not self._is_the_only_proof:
             self._copies.clear()
+        if self._arrival is None or not self._is_the_only_proof:
             self._arrival = asyncio.get_running_loop().create_future()
         try:
             copy = await self._first_back(self._arrival, drain, client_id)
@@ -102,7 +103,10 @@ class PubSubProbe:
         self._arrival = None
         if copy is None:
             raise SubscriptionLost("subscribed anew")
-        earlier = itertools.takewhile(lambda sent: sent is not copy, self._copies)
+        earlier = list(itertools.takewhile(lambda sent: sent is not copy, self._copies))
+        # Those that were sent after it may be lost all the same: what comes next tells.
+        while self._copies and self._copies.popleft() is not copy:
+            pass
         if self._is_the_only_proof and any(sent.published for sent in earlier):
             raise MessagesMissed("a probe has not come back, and a later one has")
         return asyncio.get_running_loop().time() - copy.sent_at
@@ -110,8 +114,12 @@ class PubSubProbe:
     def arrived(self, payload: bytes) -> None:
         """This has come through the subscription."""
         copy = next((copy for copy in self._copies if copy.payload == payload), None)
-        if copy is not None and self._arrival is not None and not self._arrival.done():
+        if copy is None:
+            return
+        if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(copy)
+        else:
+            self._copies.remove(copy)
 
     async def close(self) -> None:
         """The subscription is gone; the next may be to another server."""
@@ -119,6 +127,7 @@ class PubSubProbe:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
         self._arrival = None
+        self._copies.clear()
         await self._commands.close()
 
     async def _first_back(

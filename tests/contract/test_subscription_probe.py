@@ -623,6 +623,27 @@ class TestTheOnlyProof:
             assert asyncio.get_running_loop().time() - took - started < SHORT
             assert not heard.task.done()
 
+    @pytest.mark.usefixtures("trickle")
+    async def test_one_that_was_late_hides_none_that_was_sent_after_it_and_is_lost(
+        self, own: OnServer, deaf_to: Server, wire: TcpProxy
+    ) -> None:
+        subscriber = self.subscriber(own, Turns(own.server, deaf_to, own.server), SHORT, port=wire.port)
+        await subscriber.subscribe()
+        async with hearing(subscriber) as heard:
+            wire.replies.bandwidth = 20_000
+            await own.publish(*[("update", bytes(1000))] * 12)
+            with pytest.raises(ProbeInconclusive):
+                await probe(subscriber)
+            async with asyncio.timeout(SOON):
+                while await late(subscriber) is None:
+                    pass
+            wire.replies.bandwidth = 0
+            with pytest.raises(MessagesMissed):
+                async with asyncio.timeout(SOON):
+                    while True:
+                        await late(subscriber)
+            assert not heard.task.done()
+
     async def test_of_one_that_was_late_nothing_is_left_in_the_next_subscription(
         self, own: OnServer, deaf_to: Server
     ) -> None:
