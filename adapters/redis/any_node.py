@@ -126,8 +126,6 @@ class ProbeCommands:
             (others,) = await self._elsewhere.calls(("CLUSTER", "NODES"))
             if away.keys() & heard(others):
                 raise StoreUnavailable(UNLINKED, f"a node is cut off: no link from {where}")
-            # The next witness is another one: this one may be on the wrong side as well.
-            await self._elsewhere.close()
             raise ProbeInconclusive(f"nothing is heard from {where}")
         if self._links.missed():
             raise MessagesMissed("a node was away")
