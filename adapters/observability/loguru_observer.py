@@ -66,7 +66,7 @@ class LoguruObserver:
             if flood.at_least:
                 fields["at_least"] = True
             if flood.detail is not None:
-                fields["last_detail"] = quote(flood.detail)
+                fields["last_detail"] = flood.detail
             self._write(self._levels[line], f"{line} (more like it)", **fields)
 
     @singledispatchmethod
@@ -90,79 +90,64 @@ class LoguruObserver:
 
     @_log.register
     def _(self, event: SubscriptionBroken) -> None:
-        line = "Not subscribed"
-        if self._passes("ERROR", line, detail=event.detail):
-            self._write("ERROR", line, detail=quote(event.detail), retry_in=_round(event.retry_in))
+        self._tell_failure("Not subscribed", event.detail, retry_in=event.retry_in)
 
     @_log.register
     def _(self, event: ReadinessChanged) -> None:
         if event.why is None:
             self._write("INFO", "Ready")
         else:
-            self._write("WARNING", "Not ready", why=quote(event.why))
+            self._write("WARNING", "Not ready", why=event.why)
 
     @_log.register
     def _(self, event: ProbeRefused) -> None:
         line = "Probe refused: whether messages come through is not known"
-        if self._passes("ERROR", line, detail=event.detail):
-            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+        self._tell_failure(line, event.detail, retry_in=event.retry_in)
 
     @_log.register
     def _(self, event: OutputBufferGrows) -> None:
         line = "The server holds much for us: past the limit it cuts us off"
-        if self._passes("WARNING", line):
-            self._write("WARNING", line, bytes=event.bytes, limit=event.limit)
+        self._tell("WARNING", line, bytes=event.bytes, limit=event.limit)
 
     @_log.register
     def _(self, event: BacklogFull) -> None:
-        line = "Backlog full: reading has stopped for a while"
-        if self._passes("ERROR", line):
-            self._write("ERROR", line, bytes=event.bytes)
+        self._tell("ERROR", "Backlog full: reading has stopped for a while", bytes=event.bytes)
 
     @_log.register
     def _(self, event: MessageRejected) -> None:
         rejection = event.rejection
         level = "ERROR" if rejection.reason is Reason.UNDECODABLE else "WARNING"
         line = f"Message rejected: {rejection.reason}"
-        if self._passes(level, line):
-            channel, payload = quote(event.channel), quote(event.payload)
-            self._write(level, line, detail=quote(rejection.detail), channel=channel, payload=payload)
+        self._tell(level, line, detail=rejection.detail, channel=event.channel, payload=event.payload)
 
     @_log.register
     def _(self, event: MessageUnstorable) -> None:
-        line = f"Message unstorable: {event.rejection.reason}"
-        if self._passes("ERROR", line):
-            self._write("ERROR", line, detail=event.rejection.detail, type=quote(event.type))
+        rejection = event.rejection
+        self._tell("ERROR", f"Message unstorable: {rejection.reason}", detail=rejection.detail, type=event.type)
 
     @_log.register
     def _(self, event: MessagesUnordered) -> None:
         line = "Message without a time that is understood: arrival decides"
-        if self._passes("WARNING", line, event.count):
-            self._write("WARNING", line, count=event.count, payload=quote(event.payload))
+        self._tell_of(event.count, "WARNING", line, payload=event.payload)
 
     @_log.register
     def _(self, event: MessagesFromTheFuture) -> None:
         line = "Message dated in the future: any message overwrites it"
-        if self._passes("WARNING", line, event.count):
-            self._write("WARNING", line, count=event.count, payload=quote(event.payload))
+        self._tell_of(event.count, "WARNING", line, payload=event.payload)
 
     @_log.register
     def _(self, event: MessageStale) -> None:
-        line = "Message stale: older than what is stored"
-        if self._passes("WARNING", line):
-            self._write("WARNING", line, type=quote(event.type))
+        self._tell("WARNING", "Message stale: older than what is stored", type=event.type)
 
     @_log.register
     def _(self, event: RecordsPersisted) -> None:
         if self._names_records:
             for type_ in event.types:
-                self._write("DEBUG", "Record persisted", type=quote(type_))
+                self._write("DEBUG", "Record persisted", type=type_)
 
     @_log.register
     def _(self, event: NoticesRefused) -> None:
-        line = "Notices not published"
-        if self._passes("ERROR", line, detail=event.detail):
-            self._write("ERROR", line, detail=quote(event.detail), count=event.count)
+        self._tell_failure("Notices not published", event.detail, count=event.count)
 
     @_log.register
     def _(self, event: RecordsValidated) -> None:
@@ -171,66 +156,67 @@ class LoguruObserver:
     @_log.register
     def _(self, event: ValidationFailed) -> None:
         line = "Validation failed: the record reads back differently"
-        if self._passes("ERROR", line):
-            found = None if event.found is None else quote(event.found)
-            self._write("ERROR", line, type=quote(event.type), found=found)
+        self._tell("ERROR", line, type=event.type, found=event.found)
 
     @_log.register
     def _(self, event: StoreFailed) -> None:
-        line = f"Store failed: {event.kind}"
-        if self._passes("ERROR", line, detail=event.detail):
-            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+        self._tell_failure(f"Store failed: {event.kind}", event.detail, retry_in=event.retry_in)
 
     @_log.register
     def _(self, event: StoreRecovered) -> None:
-        self._write("WARNING", "Store recovered", seconds=round(event.seconds, 3))
+        self._write("WARNING", "Store recovered", seconds=event.seconds)
 
     @_log.register
     def _(self, event: DeadLettersFailed) -> None:
-        line = "Dead letters not written"
-        if self._passes("ERROR", line, detail=event.detail):
-            retry_in = round(event.retry_in, 3)
-            self._write("ERROR", line, detail=quote(event.detail), dropped=event.dropped, retry_in=retry_in)
+        self._tell_failure("Dead letters not written", event.detail, dropped=event.dropped, retry_in=event.retry_in)
 
     @_log.register
     def _(self, event: DeadLettersDropped) -> None:
-        line = f"Dead letters dropped: {event.why}"
-        if self._passes("ERROR", line, event.count):
-            self._write("ERROR", line, detail=None if event.detail is None else quote(event.detail), count=event.count)
+        self._tell_of(event.count, "ERROR", f"Dead letters dropped: {event.why}", detail=event.detail)
 
     @_log.register
     def _(self, event: AcknowledgementFailed) -> None:
-        line = "Stream entries not acknowledged"
-        if self._passes("ERROR", line, detail=event.detail):
-            self._write("ERROR", line, detail=quote(event.detail), retry_in=round(event.retry_in, 3))
+        self._tell_failure("Stream entries not acknowledged", event.detail, retry_in=event.retry_in)
 
     @_log.register
     def _(self, event: EntriesLost) -> None:
-        line = f"Stream entries lost: {event.why}"
-        if self._passes("ERROR", line, event.count):
-            self._write("ERROR", line, stream=quote(event.stream), count=event.count)
+        self._tell_of(event.count, "ERROR", f"Stream entries lost: {event.why}", stream=event.stream)
 
     @_log.register
     def _(self, event: EntriesClaimed) -> None:
         line = "Stream entries of a dead updater claimed"
-        if self._passes("WARNING", line, event.count):
-            stream, consumer = quote(event.stream), quote(event.consumer)
-            self._write("WARNING", line, stream=stream, consumer=consumer, count=event.count)
+        self._tell_of(event.count, "WARNING", line, stream=event.stream, consumer=event.consumer)
 
     def _write_gap(self, what_then: str, event: Subscribed | SubscribedInGap | EndedInGap) -> None:
         bound = {"at_least": True} if event.at_least else {}
-        self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=_round(event.gap), **bound)
+        self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=event.gap, **bound)
+
+    def _tell(self, level: str, line: str, **fields: Any) -> None:
+        if self._passes(level, line):
+            self._write(level, line, **fields)
+
+    def _tell_of(self, count: int | None, level: str, line: str, **fields: Any) -> None:
+        """The line stands for so many; None: nobody knows for how many."""
+        if self._passes(level, line, count):
+            self._write(level, line, **fields, count=count)
+
+    def _tell_failure(self, line: str, detail: str, **fields: Any) -> None:
+        """Of those that are held back, the detail of the last one is told all the same."""
+        if self._passes("ERROR", line, detail=detail):
+            self._write("ERROR", line, detail=detail, **fields)
 
     def _passes(self, level: str, line: str, count: int | None = 1, detail: str | None = None) -> bool:
         self._levels[line] = level
         return self._gate.passes(line, count, detail)
 
     def _write(self, level: str, line: str, **fields: Any) -> None:
-        self._logger.bind(**fields).log(level, line)
+        self._logger.bind(**{name: _shown(value) for name, value in fields.items()}).log(level, line)
 
 
-def _round(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+def _shown(value: Any) -> Any:
+    if isinstance(value, str | bytes):
+        return quote(value)
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def quote(text: str | bytes) -> str:
