@@ -1,15 +1,7 @@
-"""Proves a subscription: what is published on another connection must come through it.
-
-While it is at it, it looks at how the server treats the subscriber: its role, and the output buffer.
-"""
+"""Proves a subscription: what is published on another connection must come through it."""
 
 import asyncio
 import contextlib
-import itertools
-import re
-import secrets
-from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import hiredis
@@ -17,9 +9,9 @@ import hiredis
 from adapters.redis.any_node import UNLINKED, ProbeCommands
 from adapters.redis.commands import Argument, Commands, unavailable
 from adapters.redis.drain import Drain
-from application.events import OutputBufferGrows
+from adapters.redis.probe_copies import Copy, ProbeCopies
+from adapters.redis.subscriber_watch import SubscriberWatch
 from application.ports import (
-    MasterReplaced,
     MessagesMissed,
     NodeCutOff,
     Observer,
@@ -33,24 +25,8 @@ from application.ports import (
 
 PREFIX = b"kv-updater:probe:"
 
-_OMEM = re.compile(rb"\bomem=(\d+)")
 # Of the time for a probe, what passes until one that could not be sent is tried again.
 _TURN = 0.1
-# Bytes in an output buffer that are more than what comes in one turn of the server and goes in the next.
-_FLOOD = 64 * 1024
-# Copies of one probe that are remembered: it is sent again as long as none comes back.
-_COPIES = 64
-# Where CONFIG GET is denied: what Redis and Valkey have for pub/sub clients unless configured, 32 MB, or 8 MB for 60 s.
-_DEFAULT_LIMIT = 8 * 1024 * 1024
-
-
-@dataclass(eq=False, slots=True)
-class _Copy:
-    """One sending of a probe. `published`: a server has said that it was."""
-
-    payload: bytes
-    sent_at: float
-    published: bool = False
 
 
 class PubSubProbe:
@@ -76,12 +52,10 @@ class PubSubProbe:
         self._commands = commands
         self._is_the_only_proof = is_the_only_proof
         self._timeout = timeout
-        self._observer = observer
-        self._copies: deque[_Copy] = deque(maxlen=_COPIES)
+        self._watch = SubscriberWatch(commands, observer)
+        self._copies = ProbeCopies()
         # Of the first that comes back; None: the subscription is gone.
-        self._arrival: asyncio.Future[_Copy | None] | None = None
-        self._floods = False
-        self._was_master = False
+        self._arrival: asyncio.Future[Copy | None] | None = None
         self._cut_off = False
 
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
@@ -103,27 +77,23 @@ class PubSubProbe:
         self._arrival = None
         if copy is None:
             raise SubscriptionLost("subscribed anew")
-        earlier = list(itertools.takewhile(lambda sent: sent is not copy, self._copies))
-        # Those that were sent after it may be lost all the same: what comes next tells.
-        while self._copies and self._copies.popleft() is not copy:
-            pass
-        if self._is_the_only_proof and any(sent.published for sent in earlier):
+        if self._copies.settle(copy) and self._is_the_only_proof:
             raise MessagesMissed("a probe has not come back, and a later one has")
         return asyncio.get_running_loop().time() - copy.sent_at
 
     def arrived(self, payload: bytes) -> None:
         """This has come through the subscription."""
-        copy = next((copy for copy in self._copies if copy.payload == payload), None)
+        copy = self._copies.find(payload)
         if copy is None:
             return
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(copy)
         else:
-            self._copies.remove(copy)
+            self._copies.drop(copy)
 
     async def close(self) -> None:
         """The subscription is gone; the next may be to another server."""
-        self._was_master = False
+        self._watch.forget()
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
         self._arrival = None
@@ -131,8 +101,8 @@ class PubSubProbe:
         await self._commands.close()
 
     async def _first_back(
-        self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None
-    ) -> _Copy | None:
+        self, arrival: asyncio.Future[Copy | None], drain: Drain, client_id: int | None
+    ) -> Copy | None:
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
         unsent = "" if arrival.done() else await self._send_in_time(arrival, drain, client_id)
@@ -165,9 +135,9 @@ class PubSubProbe:
 
     def _is_calm(self, drain: Drain) -> bool:
         """Whether nothing is known behind which a probe may wait."""
-        return not drain.bytes and not self._floods
+        return not drain.bytes and not self._watch.sees_flood
 
-    async def _send_in_time(self, arrival: asyncio.Future[_Copy | None], drain: Drain, client_id: int | None) -> str:
+    async def _send_in_time(self, arrival: asyncio.Future[Copy | None], drain: Drain, client_id: int | None) -> str:
         """As `_try_to_send`; where nothing else is a proof, again and again, and then it is the end."""
         if not self._is_the_only_proof:
             return await self._try_to_send(drain, client_id, self._timeout)
@@ -205,20 +175,14 @@ class PubSubProbe:
 
     async def _send(self, client_id: int | None) -> None:
         """An account that may do no more than publish (no ROLE, CLIENT LIST, CONFIG GET) does that all the same."""
-        copy = _Copy(secrets.token_hex(8).encode(), asyncio.get_running_loop().time())
-        self._copies.append(copy)
+        copy = self._copies.make()
         role, clients, published = await self._call_twice_if_need_be(
-            ("ROLE",), ("CLIENT", "LIST", "ID", client_id or 0), (self._publish, self.channel, copy.payload)
+            *self._watch.questions(client_id), (self._publish, self.channel, copy.payload)
         )
         if isinstance(published, hiredis.ReplyError):
             raise unavailable(published)
         copy.published = True
-        self._check_role(role)
-        found = _OMEM.search(clients) if isinstance(clients, bytes) else None
-        omem = int(found[1]) if found else 0
-        self._floods = omem > _FLOOD
-        if omem:
-            await self._check_buffer(omem)
+        await self._watch.look(role, clients)
 
     async def _call_twice_if_need_be(self, *commands: tuple[Argument, ...]) -> list[Any]:
         try:
@@ -228,27 +192,3 @@ class PubSubProbe:
             if error.kind != "connection" or self._arrival is None or self._arrival.done():
                 raise
             return await self._commands.calls(*commands)
-
-    def _check_role(self, role: Any) -> None:
-        if not isinstance(role, list):
-            return
-        is_master = role[0] == b"master"
-        if self._was_master and not is_master:
-            raise MasterReplaced("the server is a replica now: publishers have gone to another")
-        self._was_master = is_master
-
-    async def _check_buffer(self, omem: int) -> None:
-        (reply,) = await self._commands.calls(("CONFIG", "GET", "client-output-buffer-limit"))
-        limit = _limit_of(reply)
-        if limit and omem > limit // 2:
-            self._observer.notice(OutputBufferGrows(omem, limit))
-
-
-def _limit_of(reply: Any) -> int:
-    """The smaller of the two limits for pub/sub clients, hard and soft; 0: neither is set."""
-    texts = list(reply.values() if isinstance(reply, dict) else reply) if isinstance(reply, dict | list) else []
-    words = texts[-1].split() if texts else []
-    if b"pubsub" not in words:
-        return _DEFAULT_LIMIT
-    at = words.index(b"pubsub") + 1
-    return min((limit for limit in map(int, words[at : at + 2]) if limit), default=0)
