@@ -4,25 +4,21 @@ import asyncio
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.events import EndedInGap, ProbeRefused, Subscribed, SubscribedInGap, SubscriptionBroken
+from application.events import EndedInGap, Subscribed, SubscriptionBroken
 from application.gaps import Gaps
 from application.ports import (
     Clock,
     Delivery,
-    MessagesMissed,
     MessageSubscriber,
     Observer,
-    ProbeInconclusive,
-    ProbeUnsent,
     SubscriptionLost,
     SubscriptionMoved,
     SubscriptionRefused,
 )
+from application.proofs import SUBSCRIPTION, Proofs
 from application.readiness import Readiness
 from application.tally import Tally
 from application.waiting import unless
-
-SUBSCRIPTION = "subscription"
 
 # Seconds after which a loss is a new story, and not the next chapter of the last one.
 _HEALTHY_AFTER = 10.0
@@ -57,7 +53,15 @@ class Subscription:
         self._confirmed_at = 0.0
         self._change = asyncio.Event()
         self._gaps = Gaps(clock=clock, tally=tally, probed=bool(probe_interval))
-        self._proved = False
+        self._proofs = Proofs(
+            subscriber=subscriber,
+            gaps=self._gaps,
+            clock=clock,
+            observer=observer,
+            readiness=readiness,
+            tally=tally,
+            interval=probe_interval,
+        )
         self.ended = False
         """Whether there is nothing more to receive."""
 
@@ -119,46 +123,8 @@ class Subscription:
             if not self._confirmed:
                 await change.wait()
                 continue
-            await self._probe(change)
+            await self._proofs.probe(change)
             await unless(change, self._clock.sleep(self._probe_interval))
-
-    async def _probe(self, change: asyncio.Event) -> None:
-        sent_at = self._clock.monotonic()
-        try:
-            seconds = await self._subscriber.probe()
-        except SubscriptionLost:
-            # `receive` meets it too, and does what is to be done.
-            await change.wait()
-        except SubscriptionRefused as refused:
-            if not self._proved:
-                raise
-            self._doubt(refused, change)
-            self._observer.notice(ProbeRefused(str(refused), self._probe_interval))
-        except ProbeInconclusive as doubt:
-            self._doubt(doubt, change)
-        except ProbeUnsent:
-            # It is heard; but what is heard may be late, and what was published since the last proof need not come.
-            self._believe(change)
-        except MessagesMissed as missed:
-            self._gaps.lower_bound()
-            self._observer.notice(SubscribedInGap(str(missed), *self._gaps.close()))
-        else:
-            self._proved = True
-            self._tally.probe_seconds = seconds
-            if self._subscriber.complete:
-                # Not when it came: what is read after a stall, of us or of the network, was published long before.
-                # Nor when it was asked for: it may be one that was late the last time.
-                self._gaps.complete(min(sent_at, self._clock.monotonic() - seconds))
-            self._believe(change)
-
-    def _believe(self, change: asyncio.Event) -> None:
-        if self._subscriber.complete and not change.is_set():
-            self._readiness.holds(SUBSCRIPTION)
-
-    def _doubt(self, why: SubscriptionRefused | ProbeInconclusive, change: asyncio.Event) -> None:
-        self._readiness.fails(SUBSCRIPTION, str(why))
-        if not change.is_set():
-            self._gaps.doubt(noticed_late=isinstance(why, ProbeInconclusive))
 
     def _set_confirmed(self, *, now: bool) -> None:
         self._confirmed = now

@@ -24,11 +24,12 @@ from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
 from application.ports import DeadLetter, Delivery, StoreUnavailable
+from application.proofs import SUBSCRIPTION
 from application.read_back import ReadBack
 from application.readiness import Readiness
 from application.refusals import Refusals
 from application.store_health import STORE, StoreHealth
-from application.subscription import SUBSCRIPTION, Subscription
+from application.subscription import Subscription
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Newest, Ordering

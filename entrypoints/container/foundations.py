@@ -13,9 +13,9 @@ from adapters.observability.loguru_observer import LoguruObserver
 from adapters.redis.hash_slots import in_slot
 from application.backoff import Backoff
 from application.loss_counter import LossCounter
+from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
 from application.store_health import STORE
-from application.subscription import SUBSCRIPTION
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest, Ordering

@@ -25,8 +25,9 @@ from application.ports import (
     SubscriptionLost,
     SubscriptionRefused,
 )
+from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
-from application.subscription import SUBSCRIPTION, Subscription
+from application.subscription import Subscription
 from application.tally import Tally
 from tests.world import (
     Recorder,

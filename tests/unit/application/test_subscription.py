@@ -15,8 +15,9 @@ from application.ports import (
     SubscriptionMoved,
     SubscriptionRefused,
 )
+from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
-from application.subscription import SUBSCRIPTION, Subscription
+from application.subscription import Subscription
 from application.tally import Tally
 from tests.world import (
     HeldClock,
