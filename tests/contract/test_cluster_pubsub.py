@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -11,7 +12,7 @@ from redis.crc import key_slot
 from adapters.redis.any_node import AnyNode, ProbeCommands
 from adapters.redis.cluster_commands import ClusterCommands
 from adapters.redis.commands import Commands
-from adapters.redis.connecting import Connector
+from adapters.redis.connecting import Connector, Socket
 from adapters.redis.publisher import ClusterPublisher, RedisPublisher, SlotPublisher
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
@@ -48,7 +49,7 @@ class Reader:
         topology = cluster.topology(timeout=SOON, userinfo=userinfo)
         self._node = AnyNode(topology)
         commands = ProbeCommands(topology, self._node, timeout=SOON)
-        probe = PubSubProbe(commands, "test", timeout=0.5, observer=Unheard(), is_the_only_proof=True)
+        probe = PubSubProbe(commands, "test", timeout=1.0, observer=Unheard(), is_the_only_proof=True)
         self.subscriber = PubSubSubscriber(
             self._node, channels, probe=probe, max_backlog_bytes=1 << 20, timeout=SOON, observer=Unheard()
         )
@@ -79,6 +80,14 @@ async def subscribed(opened: AsyncExitStack, cluster: RedisCluster, *channels: s
     opened.push_async_callback(reader.subscriber.close)
     await reader.subscriber.subscribe()
     return reader
+
+
+async def proved(opened: AsyncExitStack, cluster: RedisCluster) -> tuple[Reader, asyncio.Task[Any]]:
+    """One that has had a probe back, and goes on receiving."""
+    reader = await subscribed(opened, cluster, "update")
+    receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
+    await reader.subscriber.probe()
+    return reader, receiving
 
 
 async def receive(subscriber: MessageSubscriber, count: int) -> list[tuple[bytes, bytes]]:
@@ -228,10 +237,8 @@ async def test_while_others_are_cut_off_from_its_node_what_comes_from_elsewhere_
 async def test_a_node_that_is_dead_for_all_proves_nothing_until_it_is_given_up(
     own: RedisCluster, opened: AsyncExitStack
 ) -> None:
-    reader = await subscribed(opened, own, "update")
+    reader, receiving = await proved(opened, own)
     dead = next(node for node in own.nodes if node is not reader.at)
-    receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
-    await reader.subscriber.probe()
     dead.kill()
     told = await told_until_proved(reader)
 
@@ -247,10 +254,8 @@ async def test_a_node_that_is_dead_for_all_proves_nothing_until_it_is_given_up(
 async def test_a_node_that_is_given_up_between_two_probes_is_told_once_and_again_when_it_is_back(
     own: RedisCluster, opened: AsyncExitStack
 ) -> None:
-    reader = await subscribed(opened, own, "update")
+    reader, receiving = await proved(opened, own)
     dead = next(node for node in own.nodes if node is not reader.at)
-    receiving = asyncio.create_task(receive(reader.subscriber, 1_000_000))
-    await reader.subscriber.probe()
     dead.kill()
     async with asyncio.timeout(SOON):
         while b"fail " not in reader.at.command("CLUSTER", "NODES"):  # noqa: ASYNC110
@@ -301,6 +306,37 @@ async def told_until_proved(reader: Reader) -> list[str]:
                 told.append(str(doubt))
             else:
                 return told
+
+
+class TestAnyNode:
+    async def test_one_that_is_shunned_is_taken_only_where_there_is_no_other(self, cluster: RedisCluster) -> None:
+        node = AnyNode(cluster.topology(timeout=SOON))
+        first, *others = [("127.0.0.1", server.port) for server in cluster.nodes]
+        node.shunned = frozenset([first])
+        for _ in range(6):
+            await (await node.connect(Socket)).close()
+            assert node.at in others
+
+        node.shunned = frozenset([first, *others])
+        await (await node.connect(Socket)).close()
+        assert node.at in (first, *others)
+
+    async def test_one_that_nobody_has_waited_for_is_looked_up_anew(self, own: RedisCluster) -> None:
+        for server in own.nodes:
+            server.command("ACL", "SETUSER", "limited", "on", ">right", "+@all")
+        # A server need not answer for a connection, but for a login.
+        topology = own.topology(timeout=SOON, userinfo="limited:right@")
+        node = AnyNode(topology)
+        await (await node.connect(Socket)).close()
+        assert not topology._doubtful
+        for server in own.nodes:
+            server.freeze()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await node.connect(Socket)
+        assert topology._doubtful
+        for server in own.nodes:
+            server.thaw()
 
 
 class TestPublishing:

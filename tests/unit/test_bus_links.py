@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import hiredis
 import pytest
 
-from adapters.redis.bus_links import BusLinks, heard, unheard
+from adapters.redis.bus_links import BusLinks, given_up, heard, unheard
 
 
 def link(direction: bytes, node: bytes, created: int) -> list[bytes | int]:
@@ -176,3 +176,18 @@ def test_a_node_that_is_given_up_between_two_looks_is_missed_and_again_when_it_i
     assert not looks.miss(from_a(1) if told else REFUSED, A)
     assert [looks.miss([] if told else REFUSED, dead) for _ in range(2)] == [True, False]
     assert [looks.miss(from_a(2) if told else REFUSED, A) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("text", [bytes, bytes.decode], ids=["RESP2", "RESP3"])
+def test_where_those_are_that_have_been_given_up_or_are_about_to_be(text: Callable[[bytes], object]) -> None:
+    nodes = b"".join(
+        [
+            node(b"us", b"myself,master"),
+            node(b"well").replace(b"10.0.0.1", b"10.0.0.2"),
+            node(b"fails", b"master,fail?").replace(b"10.0.0.1", b"10.0.0.3"),
+            node(b"dead", b"master,fail", b"disconnected").replace(b"10.0.0.1", b"fd00::4"),
+            node(b"lost", b"master,noaddr", b"disconnected").replace(b"10.0.0.1:6379@16379", b":0@0"),
+        ]
+    )
+    assert given_up(text(nodes)) == {("10.0.0.3", 6379), ("fd00::4", 6379), ("", 0)}
+    assert given_up(REFUSED) == frozenset()

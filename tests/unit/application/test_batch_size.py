@@ -3,6 +3,15 @@
 from application.batch_size import BatchSize
 
 
+def after_each(size: BatchSize, seconds: float, times: int) -> list[int]:
+    """The sizes after answers that took so long."""
+    sizes = []
+    for _ in range(times):
+        size.answered(seconds)
+        sizes.append(size.now)
+    return sizes
+
+
 def test_it_is_halved_by_each_answer_that_does_not_come_down_to_one() -> None:
     size = BatchSize(10)
 
@@ -27,12 +36,7 @@ def test_it_is_doubled_by_each_answer_that_comes_soon_up_to_the_most() -> None:
     size = BatchSize(10)
     size.timed_out(4)
 
-    sizes = []
-    for _ in range(4):
-        size.answered(0.9)
-        sizes.append(size.now)
-
-    assert sizes == [4, 8, 10, 10]
+    assert after_each(size, 0.9, times=4) == [4, 8, 10, 10]
 
 
 def test_after_an_answer_that_takes_long_it_grows_slowly() -> None:
@@ -40,10 +44,7 @@ def test_after_an_answer_that_takes_long_it_grows_slowly() -> None:
     size = BatchSize(1000)
     size.timed_out(1)
 
-    sizes = []
-    for _ in range(20):
-        size.answered(1.0)
-        sizes.append(size.now)
+    sizes = after_each(size, 1.0, times=20)
 
     assert sizes[:4] == [2, 3, 4, 5]
     assert sizes[-1] == 26

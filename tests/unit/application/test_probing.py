@@ -132,6 +132,14 @@ class Proving:
         await until(lambda: self.wire.probed == times)
         await settled()
 
+    async def goes_on(self, *times: int, why_not: Exception | None = None) -> None:
+        """Let the next probe be sent, until so many were, and each leave it in this doubt."""
+        for number in times:
+            self.clock.pass_time(5)
+            await self.probed(number)
+            if why_not is not None:
+                assert self.readiness.why_not == f"subscription: {why_not}"
+
     async def breaks(self) -> None:
         """Let `receive` meet the loss, and wait for the next try."""
         self.wire.bring(LOST)
@@ -170,8 +178,7 @@ class TestReadiness:
         async with proving.running():
             await proving.probed(1)
             assert proving.tally.probe_seconds == 0.25
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             assert proving.tally.probe_seconds == 0.125
 
     async def test_it_is_probed_at_every_interval(self) -> None:
@@ -250,8 +257,7 @@ class TestLoss:
         proving = Proving(0.0, LOST, comes_back)
         async with proving.running():
             await proving.probed(1)
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             await proving.breaks()
             assert proving.readiness.why_not == f"subscription: {LOST}"
             proving.clock.pass_time(0.05)
@@ -274,8 +280,7 @@ class TestLoss:
         proving = Proving()
         async with proving.running():
             await proving.probed(1)
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             proving.clock.pass_time(3)
             await proving.breaks()
             proving.clock.pass_time(0.05)
@@ -287,8 +292,7 @@ class TestLoss:
         proving = Proving(0.0, 3.0)
         async with proving.running():
             await proving.probed(1)
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             await proving.breaks()
             proving.clock.pass_time(0.05)
             await until(lambda: proving.tally.gaps)
@@ -314,8 +318,7 @@ class TestLoss:
         async with proving.running():
             await proving.probed(1)
             assert proving.readiness.why_not is None
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             await proving.breaks()
             late.set()
             await settled()
@@ -392,13 +395,9 @@ class TestRefusal:
         proving = Proving(0.0, REFUSED, REFUSED)
         async with proving.running():
             await proving.probed(1)
-            for times in (2, 3):
-                proving.clock.pass_time(5)
-                await proving.probed(times)
-                assert proving.readiness.why_not == f"subscription: {REFUSED}"
+            await proving.goes_on(2, 3, why_not=REFUSED)
             proving.wire.bring(FIRST)
-            proving.clock.pass_time(5)
-            await proving.probed(4)
+            await proving.goes_on(4)
 
         assert proving.observer.events == [
             Subscribed(gap=None),
@@ -415,14 +414,8 @@ class TestRefusal:
         proving = Proving(0.0, DOUBT, DOUBT, MISSED)
         async with proving.running():
             await proving.probed(1)
-            for times in (2, 3):
-                proving.clock.pass_time(5)
-                await proving.probed(times)
-                assert proving.readiness.why_not == f"subscription: {DOUBT}"
-            proving.clock.pass_time(5)
-            await proving.probed(4)
-            proving.clock.pass_time(5)
-            await proving.probed(5)
+            await proving.goes_on(2, 3, why_not=DOUBT)
+            await proving.goes_on(4, 5)
 
         assert proving.observer.events == [
             Subscribed(gap=None),
@@ -483,8 +476,7 @@ class TestTheEnd:
         proving = Proving(0.0, LOST)
         async with proving.running():
             await proving.probed(1)
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             proving.wire.bring(LOST)
             await proving.subscription.stop()
 
@@ -501,10 +493,8 @@ class TestTheEnd:
     ) -> None:
         proving = Proving(0.0, 0.0, *[doubt] * 3)
         async with proving.running():
-            for times in range(1, 5):
-                await proving.probed(times)
-                proving.clock.pass_time(5)
-            await proving.probed(5)
+            await proving.probed(1)
+            await proving.goes_on(2, 3, 4, 5)
 
         assert proving.observer.of(EndedInGap) == [EndedInGap(15, at_least=at_least)]
         assert (proving.tally.gaps, proving.tally.gap_seconds, proving.tally.gaps_at_least) == (1, 15, at_least)
@@ -514,10 +504,8 @@ class TestTheEnd:
     async def test_a_doubt_that_is_over_is_no_gap_at_the_end(self, doubt: Exception, relief: float | Exception) -> None:
         proving = Proving(0.0, doubt, relief)
         async with proving.running():
-            for times in (1, 2):
-                await proving.probed(times)
-                proving.clock.pass_time(5)
-            await proving.probed(3)
+            await proving.probed(1)
+            await proving.goes_on(2, 3)
             proving.clock.pass_time(3)
 
         assert proving.observer.of(EndedInGap) == []
@@ -531,8 +519,7 @@ class TestTheEnd:
         proving = Proving(0.0, doubt, comes_back)
         async with proving.running():
             await proving.probed(1)
-            proving.clock.pass_time(5)
-            await proving.probed(2)
+            await proving.goes_on(2)
             await proving.breaks()
             proving.clock.pass_time(0.05)
             await proving.probed(3)
