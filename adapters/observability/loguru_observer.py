@@ -202,7 +202,7 @@ class LoguruObserver:
 
     def _tell_failure(self, line: str, detail: str, **fields: Any) -> None:
         """Of those that are held back, the detail of the last one is told all the same."""
-        if self._passes("ERROR", line, detail=detail):
+        if self._passes("ERROR", line, fields.get("count", 1), detail):
             self._write("ERROR", line, detail=detail, **fields)
 
     def _passes(self, level: str, line: str, count: int | None = 1, detail: str | None = None) -> bool:

@@ -25,6 +25,7 @@ from application.events import (
     MessageStale,
     MessagesUnordered,
     MessageUnstorable,
+    NoticesRefused,
     OutputBufferGrows,
     ProbeRefused,
     ReadinessChanged,
@@ -88,6 +89,7 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         (RecordsValidated(3), "INFO", "Records validated"),
         (ValidationFailed("k", b"other"), "ERROR", "Validation failed: the record reads back differently"),
         (ValidationFailed("k", None), "ERROR", "Validation failed: the record reads back differently"),
+        (NoticesRefused("NOPERM", 3), "ERROR", "Notices not published"),
         (StoreFailed("oom", "OOM command", 0.1), "ERROR", "Store failed: oom"),
         (StoreRecovered(2.0), "WARNING", "Store recovered"),
         (DeadLettersFailed("reset", 0, 0.1), "ERROR", "Dead letters not written"),
@@ -152,6 +154,7 @@ def test_a_flood_ends_with_what_the_last_one_said(log: io.StringIO) -> None:
         EntriesLost(b"update", 3, "they were trimmed"),
         EntriesClaimed(b"update", b"dead", 3),
         DeadLettersDropped(3, "too many"),
+        NoticesRefused("NOPERM", 3),
     ],
 )
 def test_a_flood_of_counts_is_their_sum(log: io.StringIO, event: Event) -> None:
