@@ -21,7 +21,7 @@ test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
 	@status=0; \
 	$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property $(ARGS) || status=$$?; \
-	$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough tests/property $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough --timeout 600 tests/property $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS) || status=$$?; \
 	exit $$status
 

@@ -27,7 +27,7 @@ from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
 from tests.property.effort import times
 from tests.simulated_redis import Client, SimulatedRedis
-from tests.world import SimulatedClock, World, message, now
+from tests.world import FENCE, SimulatedClock, World, message, now
 
 START = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 INSTANTS = InstantReader()
@@ -133,6 +133,13 @@ class Histories(RuleBasedStateMachine):
     def a_commit_is_executed_late(self, index: int) -> None:
         self.redis.execute_late(index % len(self.redis.late))
 
+    @rule(seconds=st.sampled_from([0.5, FENCE]))
+    def time_passes(self, seconds: float) -> None:
+        """So a commit that is on its way is executed no more, and what was put off for its sake is tried again."""
+        self.redis.clock.pass_time(seconds)
+        for updater in self.updaters:
+            updater.world.pending_updates.take_up(self.redis.clock.monotonic())
+
     @rule(steps_back=st.integers(1, 6))
     def the_server_fails_over(self, steps_back: int) -> None:
         self.redis.fail_over(steps_back)
@@ -184,21 +191,33 @@ class Histories(RuleBasedStateMachine):
             self.an_updater_claims_what_a_dead_one_held(0, grave)
         for who in (0, 1):
             self.an_updater_reads(who, 1_000_000)
+        self._settle()
+        while self.redis.late:
+            self.redis.execute_late(0)
+            self.no_record_goes_back()
         for updater in self.updaters:
             while not updater.idle:
-                self._commit(updater, [])
-                self._bury(updater, "")
-                self._acknowledge(updater, "")
+                # What is left was put off for the sake of a commit that was on its way.
+                assert updater.world.pending_updates.take_up(self.redis.clock.monotonic()) is not None
+                self.time_passes(FENCE)
+                self._settle()
             assert updater.world.acknowledgements.outstanding == 0
         assert not self.redis.state.pending
         self.what_is_acknowledged_is_stored_or_buried()
         assert self.redis.state.acknowledged == set(self.redis.state.stream)
-        while self.redis.late:
-            self.redis.execute_late(0)
-            self.no_record_goes_back()
 
     def _publish(self, payload: bytes) -> None:
         self.published[self.redis.publish(payload)] = payload
+
+    def _settle(self) -> None:
+        """Commit, bury and acknowledge what is not put off."""
+        for updater in self.updaters:
+            while updater.world.pending_updates.ready:
+                self._commit(updater, [])
+            while updater.world.queue:
+                self._bury(updater, "")
+            while len(updater.world.acknowledgements):
+                self._acknowledge(updater, "")
 
     def _commit(self, updater: Updater, faults: list[str]) -> None:
         updater.client.faults = list(faults)
