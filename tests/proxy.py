@@ -36,6 +36,7 @@ class Direction:
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passes: Callable[[bytes], Awaitable[bool]]
     ) -> None:
         """Forward until the end of file, and that as well, whatever `passes` lets through."""
+        is_lost = False
         while data := await source.read(65536):
             for piece in self._pieces(data):
                 if self.delay:
@@ -43,14 +44,16 @@ class Direction:
                 if self.bandwidth:
                     await asyncio.sleep(len(piece) / self.bandwidth)
                 await self._flows.wait()
-                if self.black_hole or not await passes(piece):
+                # No TCP leaves out bytes and goes on behind them.
+                is_lost = is_lost or self.black_hole
+                if is_lost or not await passes(piece):
                     continue
                 sink.write(piece)
                 await sink.drain()
                 if self.slice:
                     await _let_others_run()
         await self._flows.wait()
-        if not self.black_hole and await passes(b""):
+        if not (is_lost or self.black_hole) and await passes(b""):
             sink.write_eof()
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:

@@ -104,6 +104,11 @@ async def test_stalled_requests_wait_before_the_server(client: Client, proxy: Tc
     client.send(b"INCR counter")
     assert await silence(client)
     assert server.command("GET", "counter") is None
+
+    proxy.requests.black_hole = False
+    client.send(b"INCR counter")
+    assert await silence(client)  # a wire that has lost a byte is lost
+    assert server.command("GET", "counter") is None
     proxy.requests.resume()
     assert await client.line() == b":1\r\n"
 
@@ -151,6 +156,9 @@ async def test_a_black_hole_towards_the_client_swallows_replies_and_the_end(
     proxy.replies.black_hole = True
     client.send(b"INCR counter")
     await counted(server, b"1")
+    assert await silence(client)
+
+    proxy.replies.black_hole = False
     client.send(b"QUIT")
     assert await silence(client)
 
