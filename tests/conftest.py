@@ -8,22 +8,18 @@ import pytest
 from hypothesis import settings
 
 from tests.clusters import RedisCluster
-from tests.kinds import TWO_UNLESS_LONG
+from tests.kinds import TWO_UNLESS_LONG, shared_server
 from tests.servers import Server
 
 # No deadline: a slow machine is no reason to fail. The long run tries others each time, and names what has failed.
-settings.register_profile("repeatable", derandomize=True, max_examples=100, deadline=None)
+settings.register_profile("repeatable", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("thorough", derandomize=False, max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
 StartCluster = Callable[[str], RedisCluster]
 
 
-@pytest.fixture(scope="session", params=TWO_UNLESS_LONG)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server shared by all tests. Leave it as it was: a test that breaks or changes one starts its own."""
-    with Server(request.param) as running:
-        yield running
+server = shared_server(TWO_UNLESS_LONG)
 
 
 @pytest.fixture

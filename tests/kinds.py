@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import available_kinds
+from tests.servers import Server, available_kinds
 
 T = TypeVar("T")
 
@@ -42,3 +42,16 @@ def one_first(kinds: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Every kind and the marks for it: all but the first are for the long run."""
     for kind in kinds:
         yield kind, () if kind == kinds[0] else pytest.mark.long
+
+
+def shared_server(kinds: Sequence[Any]) -> Any:
+    """A fixture: a server of each of these, shared by all tests.
+
+    Leave it as it was: a test that breaks or changes one starts its own.
+    """
+
+    def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+        with Server(request.param) as running:
+            yield running
+
+    return pytest.fixture(scope="session", params=kinds)(server)

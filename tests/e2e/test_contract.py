@@ -12,10 +12,12 @@ from typing import ClassVar
 
 import pytest
 
-from tests.kinds import TWO_UNLESS_LONG
+from tests.kinds import TWO_UNLESS_LONG, shared_server
 from tests.servers import Server
 from tests.service import Publisher, Service, command, started, stored, subscribed, until
 from tests.world import message, record
+
+server = shared_server(TWO_UNLESS_LONG)
 
 EXAMPLE = (
     b'{"type": "key", "updated": "2023-10-01T12:00:00Z", "valid": "2023-10-01T12:05:32Z", '

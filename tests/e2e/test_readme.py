@@ -268,6 +268,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             somebody.close()
 
 
+@pytest.mark.timeout(400)  # it starts some fifty interpreters
 def test_every_command_runs_and_prints_what_is_shown(reader: Reader) -> None:
     for block in _BLOCKS:
         reader.follow(block)

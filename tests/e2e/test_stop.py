@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kinds import TWO_UNLESS_LONG, shared_server
 from tests.servers import Server
 from tests.service import Publisher, Service, started, stored, subscribed, until
 from tests.world import message, record
+
+server = shared_server(TWO_UNLESS_LONG)
 
 _KEYS = 500
 _CHUNK = 200
