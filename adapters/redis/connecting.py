@@ -6,8 +6,7 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -17,6 +16,8 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 _NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not allowed in cluster mode)")
 # How redis-py tells of a server that took the connection and said nothing; a TLS handshake is part of connecting.
+# Seconds until a cancellation that was forgotten is said again.
+_FORGOTTEN = 0.05
 _UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
 _UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
 
@@ -173,10 +174,7 @@ class Connector:
         place = {} if master is None else {"host": master[0], "port": master[1]}
         connection = self._connection_class(**self._options | place, driver_info=None)
         try:
-            with _no_cancellation_lost():
-                await connection.connect()  # type: ignore[no-untyped-call]
-                if master is not None and not await _is_master(connection):
-                    raise ConnectionFailed("{}:{} is no master".format(*master))
+            await _cancelled_at_once(_greet(connection, master), connection)
         except asyncio.CancelledError:
             await connection.disconnect(nowait=True)
             raise
@@ -195,16 +193,24 @@ def without_arguments(error: Exception) -> str:
     return str(error).partition(", with args beginning with")[0]
 
 
-@contextmanager
-def _no_cancellation_lost() -> Iterator[None]:
+async def _greet(connection: AbstractConnection, master: Address | None) -> None:
+    await connection.connect()  # type: ignore[no-untyped-call]
+    if master is not None and not await _is_master(connection):
+        raise ConnectionFailed("{}:{} is no master".format(*master))
+
+
+async def _cancelled_at_once(work: Coroutine[Any, Any, None], connection: AbstractConnection) -> None:
     """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets one that comes just as it ends."""
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
+    working = asyncio.ensure_future(work)
     try:
-        yield
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
+        await asyncio.wait((working,))
+    except asyncio.CancelledError:
+        while not working.done():
+            working.cancel()
+            await connection.disconnect(nowait=True)
+            await asyncio.wait((working,), timeout=_FORGOTTEN)
+        raise
+    working.result()
 
 
 async def _is_master(connection: AbstractConnection) -> bool:

@@ -875,6 +875,19 @@ class TestUnavailable:
         own.thaw()
         assert list(await waiting) == [None, None]
 
+    async def test_a_call_that_is_cancelled_while_it_connects_ends_at_once(
+        self, open_store: OpenStore, own: Server
+    ) -> None:
+        for tenths in range(50):
+            store = open_store(own.url)
+            own.freeze()
+            reading = asyncio.create_task(store.read(["a"]))
+            await asyncio.sleep(tenths / 10_000)  # anywhere on its way
+            reading.cancel()
+            done, _ = await asyncio.wait((reading,), timeout=SOON / 2)
+            own.thaw()
+            assert done
+
     async def test_closing_with_calls_on_their_way_ends_them(self, open_store: OpenStore, own: Server) -> None:
         store = open_store(own.url)
         writing = await blocked_write(own, "a", store)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -275,6 +276,8 @@ class TestCtrlC:
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Where these tests run in the background of a shell, it is ignored.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         ) as starting:
             assert starting.stdout
             assert starting.stdout.readline() == b"importing\n"
