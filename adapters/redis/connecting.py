@@ -6,8 +6,9 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
@@ -174,7 +175,10 @@ class Connector:
         place = {} if master is None else {"host": master[0], "port": master[1]}
         connection = self._connection_class(**self._options | place, driver_info=None)
         try:
-            await _cancelled_at_once(_greet(connection, master), connection)
+            with _no_cancellation_lost():
+                await connection.connect()  # type: ignore[no-untyped-call]
+                if master is not None and not await _is_master(connection):
+                    raise ConnectionFailed("{}:{} is no master".format(*master))
         except asyncio.CancelledError:
             await connection.disconnect(nowait=True)
             raise
@@ -193,24 +197,32 @@ def without_arguments(error: Exception) -> str:
     return str(error).partition(", with args beginning with")[0]
 
 
-async def _greet(connection: AbstractConnection, master: Address | None) -> None:
-    await connection.connect()  # type: ignore[no-untyped-call]
-    if master is not None and not await _is_master(connection):
-        raise ConnectionFailed("{}:{} is no master".format(*master))
+@contextmanager
+def _no_cancellation_lost() -> Iterator[None]:
+    """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets one that comes just as it ends: it is said
+    again then, as often as it takes."""
+    task, loop = cast("asyncio.Task[Any]", asyncio.current_task()), asyncio.get_running_loop()
+    before, said_again, seen = task.cancelling(), 0, 0
+    timer: asyncio.TimerHandle
 
+    def look() -> None:
+        nonlocal said_again, seen, timer
+        # One that is seen twice is not on its way any more.
+        if seen == task.cancelling() - said_again > before:
+            task.cancel()
+            said_again += 1
+        seen = task.cancelling() - said_again
+        timer = loop.call_later(_FORGOTTEN, look)
 
-async def _cancelled_at_once(work: Coroutine[Any, Any, None], connection: AbstractConnection) -> None:
-    """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets one that comes just as it ends."""
-    working = asyncio.ensure_future(work)
+    timer = loop.call_later(_FORGOTTEN, look)
     try:
-        await asyncio.wait((working,))
-    except asyncio.CancelledError:
-        while not working.done():
-            working.cancel()
-            await connection.disconnect(nowait=True)
-            await asyncio.wait((working,), timeout=_FORGOTTEN)
-        raise
-    working.result()
+        yield
+    finally:
+        timer.cancel()
+        for _ in range(said_again):
+            task.uncancel()
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _is_master(connection: AbstractConnection) -> bool:
