@@ -1,8 +1,10 @@
-"""Whether the store takes writes: the commits say so, and where nothing is to commit, a check does."""
+"""Whether the store does what it is for: the calls say so, and where there is nothing to call for, a check does."""
+
+from collections.abc import Awaitable, Callable
 
 from application.backoff import Backoff
 from application.events import StoreFailed, StoreRecovered
-from application.ports import Clock, KeyValueStore, Observer, StoreRefused, StoreUnavailable
+from application.ports import Clock, Observer, StoreRefused, StoreUnavailable
 from application.readiness import Readiness
 from application.tally import Tally
 
@@ -10,7 +12,7 @@ STORE = "store"
 
 
 class StoreHealth:
-    """A refusal that no retry can mend is final only until the store has worked for the first time.
+    """`check` raises StoreUnavailable. A refusal that no retry can mend is final only until the store has worked once.
 
     `check_interval`: seconds from one proof to the next; 0: only commits prove anything.
     """
@@ -18,7 +20,7 @@ class StoreHealth:
     def __init__(
         self,
         *,
-        store: KeyValueStore,
+        check: Callable[[], Awaitable[None]],
         backoff: Backoff,
         clock: Clock,
         observer: Observer,
@@ -26,7 +28,7 @@ class StoreHealth:
         tally: Tally,
         check_interval: float,
     ) -> None:
-        self._store = store
+        self._check = check
         self._backoff = backoff
         self._clock = clock
         self._observer = observer
@@ -64,7 +66,7 @@ class StoreHealth:
                 await self._clock.sleep(max(self._proved_for(), self._check_interval / 5))
                 continue
             try:
-                await self._store.check()
+                await self._check()
             except StoreUnavailable as error:
                 await self._clock.sleep(self._failed(error))
             else:

@@ -50,6 +50,7 @@ class Subscription:
         self._probe_interval = probe_interval
         self._stopping = asyncio.Event()
         self._confirmed = False
+        self._confirmations = 0
         self._confirmed_at = 0.0
         self._change = asyncio.Event()
         self._gaps = Gaps(clock=clock, tally=tally, probed=bool(probe_interval))
@@ -74,6 +75,12 @@ class Subscription:
     def backlog_bytes(self) -> int:
         """Received, not yet handed on: 0 while nothing is subscribed, for then none of it is about to come."""
         return self._subscriber.backlog_bytes if self._confirmed else 0
+
+    async def confirmed_anew(self) -> None:
+        """Wait until every channel is confirmed once more: what was published before may have been missed."""
+        before = self._confirmations
+        while self._confirmations == before:
+            await self._change.wait()
 
     async def receive(self) -> Sequence[Delivery]:
         """The next messages; empty once it was stopped and everything read before has been returned.
@@ -146,6 +153,7 @@ class Subscription:
             # May be dropped on the way: then there is no end to wait for.
             await self._subscriber.unsubscribe()
         now = self._confirmed_at = self._clock.monotonic()
+        self._confirmations += 1
         self._set_confirmed(now=True)
         if not self._subscriber.complete:
             self._readiness.fails(SUBSCRIPTION, "some channels cannot be had")

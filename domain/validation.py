@@ -105,6 +105,10 @@ class Validator:
         message = UpdateMessage(type_, payload, channel, self._instant_of(members.updated))
         return self._check_times(message, members) if self._checks_times else message
 
+    def permits(self, type_: str) -> bool:
+        """Whether a message of this type would be accepted, so that its key may be a record's."""
+        return _why_no_type(type_) is None and not self._is_forbidden(type_)
+
     def _is_forbidden(self, type_: str) -> bool:
         if type_ in self._reserved or type_.startswith(self._reserved_prefixes):
             return True

@@ -306,7 +306,7 @@ class World:
         }
         self.subscription = Subscription(subscriber=self.subscriber, probe_interval=self.probe_interval, **around)
         around |= {"backoff": self._backoff()}
-        self.store_health = StoreHealth(store=self.store, check_interval=self.probe_interval, **around)
+        self.store_health = StoreHealth(check=self.store.check, check_interval=self.probe_interval, **around)
         shared: Any = {
             "store": self.store,
             "ordering": self.ordering,

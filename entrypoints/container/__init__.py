@@ -67,7 +67,7 @@ class Container(Transports, Stores):
     )
     store_health = providers.Singleton(
         StoreHealth,
-        store=Stores.store,
+        check=Stores.store.provided.check,
         backoff=Foundations.backoff,
         clock=Foundations.clock,
         observer=Foundations.observer,
