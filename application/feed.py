@@ -7,6 +7,7 @@ that stands still costs next to nothing, gets the newest of everything when it g
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -46,6 +47,11 @@ class Feed:
         self._shown = 0
         self._news = asyncio.Event()
         self._waiting = 0
+        self.ended = False
+        self.readers = 0
+        """Those that are followed now."""
+        self.set_version = 0
+        """Another one after each change of which types there are."""
         self._shares: dict[tuple[int, str], bytes] = {}
 
     @property
@@ -67,16 +73,20 @@ class Feed:
     def put(self, type_: str, record: bytes) -> bool:
         """This is its record now; whether that is news. Readers get it with the next `show`."""
         before = self._changes.get(type_)
-        if before is not None and before.record == record:
+        if before is None:
+            self.set_version += 1
+        elif before.record == record:
             return False
-        self._changes.pop(type_, None)
+        else:
+            del self._changes[type_]
         self._newest += 1
         self._changes[type_] = Change(self._newest, type_, record, self._make_event(self._newest, type_, record))
         return True
 
     def drop(self, type_: str) -> None:
         """It has no record any more. Nobody is told: a record says itself until when it is valid."""
-        self._changes.pop(type_, None)
+        if self._changes.pop(type_, None) is not None:
+            self.set_version += 1
 
     def show(self) -> int:
         """Let the readers have what was put since the last time; how many have waited for that."""
@@ -87,13 +97,23 @@ class Feed:
         readers, self._waiting = self._waiting, 0
         return readers
 
-    def reader(self, after: int = 0, wants: Wants = ALL) -> "Reader":
+    @contextmanager
+    def reader(self, after: int = 0, wants: Wants = ALL) -> Iterator["Reader"]:
         """One that has all changes up to this number."""
-        return Reader(self, after, wants)
+        self.readers += 1
+        try:
+            yield Reader(self, after, wants)
+        finally:
+            self.readers -= 1
+
+    def end(self) -> None:
+        """Nothing more comes: no reader waits any longer."""
+        self.ended = True
+        self._news.set()
 
     async def until_shown(self, after: int) -> None:
-        """Wait until there are changes behind this number."""
-        while self._shown <= after:
+        """Wait until there are changes behind this number, or the end."""
+        while self._shown <= after and not self.ended:
             self._waiting += 1
             await self._news.wait()
 
@@ -128,9 +148,9 @@ class Reader:
         self._until = after
 
     async def next(self) -> bytes:
-        """Events, as many as may be sent at once, as soon as there are any."""
+        """Events, as many as may be sent at once, as soon as there are any; empty once the feed has ended."""
         feed = self._feed
-        while True:
+        while not feed.ended:
             await feed.until_shown(self.after)
             events = None if self._left else feed.share(self.after, self._wants)
             if events is None:
@@ -139,6 +159,7 @@ class Reader:
                 self.after = feed.shown
             if events:
                 return events
+        return b""
 
     def take(self) -> bytes:
         """The next share, also where it is empty."""

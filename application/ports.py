@@ -1,6 +1,6 @@
 """What the use case needs from the outside. Each docstring is the contract that every adapter passes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -168,6 +168,21 @@ class KeyValueStore(Protocol):
 
     async def check(self) -> None:
         """Raises StoreUnavailable where a commit would be turned down whatever its keys. Writes nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...
+
+
+class StoredTypes(Protocol):
+    """What there is, for whoever does not know."""
+
+    def scan(self) -> AsyncIterator[Sequence[str]]:
+        """The types of all keys that hold a string, page by page, in no order; some may come twice.
+
+        What is there all the while is among them. Raises StoreUnavailable.
+        """
         ...
 
     async def close(self) -> None:

@@ -5,13 +5,12 @@ change or has: what readers get is what the store holds, read after the hint.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 from application.feed import Feed
-from application.ports import Clock, Delivery, KeyValueStore, StoreUnavailable
+from application.ports import Clock, Delivery, KeyValueStore, StoredTypes, StoreUnavailable
 from application.readiness import Readiness
 from application.store_health import StoreHealth
 from application.subscription import Subscription
@@ -34,17 +33,6 @@ _PATIENCE = 1.0
 _ROUND = 60.0
 # Seconds between two batches of such a look, so that it is no burst, and between two shows for each reader, at most.
 _BREATH, _PER_READER, _LONGEST_PAUSE = 0.001, 0.0001, 0.15
-
-
-class StoredTypes(Protocol):
-    """What there is, for whoever does not know."""
-
-    def scan(self) -> AsyncIterator[Sequence[str]]:
-        """The types of all keys that hold a string, page by page, in no order; some may come twice.
-
-        What is there all the while is among them. Raises StoreUnavailable.
-        """
-        ...
 
 
 @dataclass(slots=True)

@@ -96,6 +96,8 @@ def _parser() -> Parser:
     get.add_argument("types", metavar="TYPE", nargs="+", help="a type whose record to print, without key_prefix")
     get.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
 
+    add("serve", _serve, "serve the stored records over HTTP until a signal comes", "[settings]")
+
     config = add(
         "config",
         _config,
@@ -164,6 +166,14 @@ def _get(given: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import get
 
     return asyncio.run(get(loaded.settings, given.types, as_json=given.json))
+
+
+def _serve(_: argparse.Namespace, loaded: Loaded) -> int:
+    try:
+        from entrypoints.serve import serve
+    except ModuleNotFoundError as error:
+        raise SettingsError(f'serve needs {error.name}: in the checkout, pip install ".[serve]"') from None
+    return asyncio.run(serve(loaded.settings))
 
 
 def _config(given: argparse.Namespace, loaded: Loaded) -> int:

@@ -93,6 +93,14 @@ class Settings(BaseSettings):
     """How long a silence after a probe ends the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     """How long to commit what is pending before the process ends."""
+    http_host: Text = "127.0.0.1"
+    """Address on which `serve` listens."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port on which `serve` listens; 0: a free one."""
+    http_token: SecretStr | None = None
+    """Token that whoever reads records over HTTP must show."""
+    http_origins: Texts = ()
+    """Origins whose pages may read over HTTP, exactly, with commas between."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"

@@ -1,0 +1,1 @@
+"""Records and their changes over HTTP."""

@@ -1,0 +1,156 @@
+"""The routes: records by REST, changes by Server-Sent Events, the live page, and how the service is."""
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import translate
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.sse import EventSourceResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from adapters.http.events import EventIds, stream
+from adapters.http.guards import COOKIE, DOCS, Guard, is_token, problem
+from adapters.http.records import Records, is_among, patterns, tag_of
+from application.feed import ALL, Feed, Wants
+from application.ports import StoreUnavailable
+from application.readiness import Readiness
+
+_PAGE = Path(__file__).with_name("page")
+_MOST_PATTERNS = 100
+_JSON = "application/json"
+_EVENTS: dict[str, Any] = {EventSourceResponse.media_type: {}}
+
+
+def make_api(
+    *,
+    feed: Feed,
+    event_ids: EventIds,
+    records: Records,
+    readiness: Readiness,
+    metrics: Callable[[], bytes],
+    origins: Sequence[str],
+    token: str | None,
+    version: str,
+) -> FastAPI:
+    """The whole application. `metrics` gives the Prometheus text; `origins` are those that CORS lets in."""
+    # Its pages of the documentation bring along what others load from elsewhere.
+    api = FastAPIOffline(
+        docs_url=DOCS,
+        redoc_url=None,
+        static_url=DOCS + "/assets",
+        title="KV-Updater",
+        version=version,
+        summary="The newest record of every type.",
+    )
+    api.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    if origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET"],
+            allow_headers=["authorization", "last-event-id", "if-none-match"],
+            expose_headers=["etag"],
+        )
+    api.add_middleware(Guard, token=token)
+
+    @api.exception_handler(StoreUnavailable)
+    async def unavailable(_: Request, error: StoreUnavailable) -> Response:
+        return problem(503, f"the store is not available: {error.kind}", {"retry-after": "1"})
+
+    _add_records(api, records)
+    _add_events(api, feed, event_ids)
+    _add_probes(api, readiness, metrics)
+    _add_page(api, token)
+    return api
+
+
+def _add_records(api: FastAPI, records: Records) -> None:
+    @api.get("/key/{type:path}", tags=["records"], responses={304: {}, 404: {}, 503: {}})
+    async def key(type: str, if_none_match: Annotated[str, Header()] = "") -> Response:  # noqa: A002 (the path's name)
+        """The stored record of a type, byte for byte. Never older than what `/events` has told of it."""
+        record = await records.get(type)
+        if record is None:
+            return problem(404, "there is no record of this type")
+        headers = {"etag": tag_of(record), "cache-control": "no-cache"}
+        if if_none_match and is_among(headers["etag"], if_none_match):
+            return Response(status_code=304, headers=headers)
+        return Response(record, media_type=_JSON, headers=headers)
+
+    @api.get("/keys", tags=["records"])
+    async def keys(
+        after: Annotated[str, Query(description="`next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> Response:
+        """The types that have a record, in order, with `updated`, `valid` and the age in seconds."""
+        return Response(msgspec.json.encode(records.page(after, limit)), media_type=_JSON)
+
+
+def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds) -> None:
+    @api.get("/events", tags=["records"], response_class=Response, responses={200: {"content": _EVENTS}})
+    async def follow(
+        types: Annotated[str, Query(description="globs with commas between, as in `a,b*`; none: all")] = "",
+        last_event_id: Annotated[str, Header()] = "",
+    ) -> Response:
+        """First every current record, then each change: events `update` with one line of JSON.
+
+        With `Last-Event-ID` only what has changed since. A reader that is slow gets the newest of each type.
+        """
+        try:
+            wants = _wants(types)
+        except ValueError as error:
+            return problem(400, str(error))
+        events = stream(feed, event_ids.number(last_event_id, feed), wants)
+        return EventSourceResponse(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+
+
+@lru_cache(maxsize=1000)
+def _wants(types: str) -> Wants:
+    globs = sorted(set(patterns(types)))
+    if not globs:
+        return ALL
+    if len(globs) > _MOST_PATTERNS:
+        raise ValueError(f"types: at most {_MOST_PATTERNS} are taken")
+    return Wants(",".join(globs), re.compile("|".join(map(translate, globs))).match)
+
+
+def _add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes]) -> None:
+    @api.get("/livez", tags=["probes"])
+    async def livez() -> JSONResponse:
+        """That this is answered is all."""
+        return JSONResponse({"alive": True})
+
+    @api.get("/readyz", tags=["probes"], responses={503: {}})
+    async def readyz() -> JSONResponse:
+        """Whether changes come through and records can be read; with 503 why not."""
+        why_not = readiness.why_not
+        return JSONResponse({"ready": why_not is None, "why_not": why_not}, 200 if why_not is None else 503)
+
+    @api.get("/metrics", tags=["probes"])
+    async def prometheus() -> Response:
+        """For Prometheus."""
+        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_page(api: FastAPI, token: str | None) -> None:
+    @api.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_PAGE / "index.html", headers={"cache-control": "no-cache"})
+
+    @api.post("/login", include_in_schema=False)
+    async def login(request: Request) -> Response:
+        shown = (await request.body()).decode(errors="replace")
+        if token is None or not is_token(shown, token):
+            return problem(401, "this is not the token")
+        answer = Response(status_code=204)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        return answer
+
+    api.mount("/page", StaticFiles(directory=_PAGE))

@@ -1,0 +1,50 @@
+"""Server-Sent Events: each reader gets every current record, then each change, as the HTML standard has it.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from application.feed import Feed, Wants
+
+# Milliseconds until a browser connects again; seconds of silence after which a comment shows that the line is up.
+_RETRY = 2000
+_HEARTBEAT = 15.0
+_LONGEST_NUMBER = 18
+_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
+_encode = msgspec.json.Encoder().encode
+
+
+class EventIds:
+    """Ids that mean something to this process alone: `epoch` tells its feed from every other one's."""
+
+    def __init__(self, epoch: str) -> None:
+        self._epoch = epoch
+
+    def event(self, number: int, type_: str, record: bytes) -> bytes:
+        """The event of a change. In JSON a line's end stands between tokens only, where a space does as well."""
+        data = b'{"type":%b,%b' % (_encode(type_), record[1:].translate(_LINE_ENDS))
+        return b"id: %b-%d\nevent: update\ndata: %b\n\n" % (self._epoch.encode(), number, data)
+
+    def number(self, last_event_id: str, feed: Feed) -> int:
+        """The change after which a reader with this id goes on: 0 where it is not one of ours."""
+        epoch, _, number = last_event_id.partition("-")
+        if epoch != self._epoch or not (number.isascii() and number.isdecimal() and len(number) <= _LONGEST_NUMBER):
+            return 0
+        return int(number) if int(number) <= feed.shown else 0
+
+
+async def stream(feed: Feed, after: int, wants: Wants) -> AsyncIterator[bytes]:
+    """What goes over the line to one reader, until the feed ends."""
+    yield b"retry: %d\n\n" % _RETRY
+    with feed.reader(after, wants) as reader:
+        while not feed.ended:
+            try:
+                async with asyncio.timeout(_HEARTBEAT):
+                    events = await reader.next()
+            except TimeoutError:
+                events = b":\n\n"
+            yield events

@@ -1,0 +1,106 @@
+"""The listening socket and what comes over it, before there is a request to answer."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Seconds and bytes within which a request must be there, whole.
+_PATIENCE = 10.0
+_LONGEST_REQUEST = 64 * 1024
+# Seconds that connections have to finish at the end.
+_FAREWELL = 2
+
+
+class AddressInUse(OSError):
+    """Somebody else listens there, or it is none of this machine's addresses."""
+
+
+class _Impatient(HttpToolsProtocol):
+    """Cuts whoever sends a request drop by drop, or without an end."""
+
+    _until: asyncio.TimerHandle | None = None
+    _received = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._until is not None and self._received > _LONGEST_REQUEST:
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        if self._until is None:
+            self._wait()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._received = 0
+        self._until = asyncio.get_running_loop().call_later(_PATIENCE, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # They are the runner's.
+        yield
+
+
+class HttpServer:
+    """Serves one application from `open` until `close`."""
+
+    def __init__(self, application: Any, *, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._socket: socket.socket | None = None
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                http=_Impatient,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_FAREWELL,
+            )
+        )
+
+    def open(self) -> str:
+        """Listen; the address, with the port that a 0 has become. Raises AddressInUse."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=2048)
+        except OSError as error:
+            raise AddressInUse(f"cannot listen on {self._host} port {self._port}: {error.strerror}") from None
+        host, port, *_ = self._socket.getsockname()
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def serve(self) -> None:
+        """Answer until `close` was called and every answer is given, or has had its time."""
+        await self._server.serve(sockets=None if self._socket is None else [self._socket])
+
+    def close(self) -> None:
+        """Listen no more; returns at once."""
+        self._server.should_exit = True
