@@ -14,6 +14,8 @@ from application.feed import Feed, Wants
 _RETRY = 2000
 _HEARTBEAT = 15.0
 _LONGEST_NUMBER = 18
+# Whatever a reader has is to be forgotten: all that there is comes anew.
+_RESET = b"event: reset\ndata: {}\n\n"
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 _encode = msgspec.json.Encoder().encode
 
@@ -40,6 +42,8 @@ class EventIds:
 async def stream(feed: Feed, after: int, wants: Wants) -> AsyncIterator[bytes]:
     """What goes over the line to one reader, until the feed ends."""
     yield b"retry: %d\n\n" % _RETRY
+    if not after:
+        yield _RESET
     with feed.reader(after, wants) as reader:
         while not feed.ended:
             try:
