@@ -1,0 +1,226 @@
+"""The mirror: readers are told of what the store holds, of all of it, and of nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
+from adapters.memory.stored_types import MemoryStoredTypes
+from application.backoff import Backoff
+from application.events import StoreFailed
+from application.feed import Feed
+from application.ports import StoreUnavailable
+from application.readiness import Readiness
+from application.record_mirror import RECORDS, RecordMirror
+from application.store_health import STORE, StoreHealth
+from application.subscription import SUBSCRIPTION, Subscription
+from application.tally import Tally
+from domain.instants import InstantReader
+from domain.ordering import Newest
+from domain.stored_record import read_record
+from domain.validation import ValidationRules, Validator
+from tests.world import Recorder, TurnedClock, UnreliableStore, message, no_task_left_running, record, until
+
+OLD, NEW = "2026-11-22T19:00:01Z", "2026-11-22T19:00:02Z"
+ROUND = 60.0
+
+
+class Mirrored:
+    """A mirror of a store that a test controls, on a clock that it turns."""
+
+    def __init__(self) -> None:
+        self.clock = TurnedClock()
+        self.store = UnreliableStore(self.clock)
+        self.channels = MemoryChannels()
+        self.observer = Recorder()
+        self.readiness = Readiness(self.observer, SUBSCRIPTION, STORE, RECORDS)
+        self.feed = Feed(lambda number, type_, text: b"%d %s %s\n" % (number, type_.encode(), text))
+        self.reads = 0
+        self.store.meanwhile_reading = self._count
+        instants = InstantReader()
+        around = {
+            "backoff": Backoff(jitter=lambda: 0.0),
+            "clock": self.clock,
+            "observer": self.observer,
+            "readiness": self.readiness,
+            "tally": Tally(),
+        }
+        self.subscriber = MemorySubscriber(self.channels, ["update"])
+        self.subscription = Subscription(subscriber=self.subscriber, probe_interval=0.0, **around)  # type: ignore[arg-type]
+        self.mirror = RecordMirror(
+            feed=self.feed,
+            subscription=self.subscription,
+            store=self.store,
+            stored_types=MemoryStoredTypes(self.store),
+            store_health=StoreHealth(check=self.store.check, check_interval=0.0, **around),  # type: ignore[arg-type]
+            readiness=self.readiness,
+            validator=Validator(ValidationRules(allowed_types=["[a-z]"]), instants),
+            ordering=Newest(timedelta(minutes=5)),
+            read_record=lambda text, entry: read_record(text, entry, instants),
+            clock=self.clock,
+        )
+
+    def _count(self) -> None:
+        self.reads += 1
+
+    @property
+    def shown(self) -> dict[str, bytes]:
+        changes = (self.feed.change(type_) for type_ in self.feed.types())
+        return {change.type: change.record for change in changes if change and change.number <= self.feed.shown}
+
+    async def hears(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            await self.channels.publish("update", payload)
+        await turns()
+
+    async def passes(self, seconds: float) -> None:
+        self.clock.pass_time(seconds)
+        await turns()
+
+
+async def turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def mirroring(**stored: object) -> AsyncIterator[Mirrored]:
+    """From when all that is stored was found."""
+    mirrored = Mirrored()
+    mirrored.store.values.update(stored)
+    with no_task_left_running():
+        running = asyncio.create_task(mirrored.mirror.run())
+        await until(lambda: mirrored.subscription.confirmed)
+        for _ in range(10):
+            await mirrored.passes(0.01)
+        assert mirrored.readiness.why_not is None
+        yield mirrored
+        await mirrored.mirror.stop()
+        async with asyncio.timeout(2):
+            await running
+
+
+async def test_at_the_start_it_finds_every_record_and_nothing_else() -> None:
+    strangers: dict[str, object] = {"b": b"no record", "c": ["a list"], "forbidden": record(OLD)}
+    async with mirroring(a=record(OLD), **strangers) as mirrored:
+        assert mirrored.shown == {"a": record(OLD)}
+
+
+async def test_a_message_is_told_when_it_is_stored_and_not_before() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        await mirrored.hears(message("a", NEW))
+        await mirrored.passes(0.1)
+        assert mirrored.shown == {"a": record(OLD)}
+
+        mirrored.store.values["a"] = record(NEW)
+        await mirrored.passes(1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+        read = mirrored.reads
+        await mirrored.passes(1)
+        assert mirrored.reads == read  # nothing is looked for any more
+
+
+async def test_what_is_stored_already_is_told_at_once() -> None:
+    async with mirroring() as mirrored:
+        mirrored.store.values["a"] = record(NEW)
+        await mirrored.hears(message("a", NEW))
+
+        assert mirrored.shown == {"a": record(NEW)}
+
+
+@pytest.mark.parametrize("payload", [message("a", OLD), b"no message", message("forbidden", NEW)])
+async def test_what_will_not_become_the_record_is_not_waited_for(payload: bytes) -> None:
+    async with mirroring(a=record(NEW)) as mirrored:
+        await mirrored.hears(payload)
+        read = mirrored.reads
+        await mirrored.passes(1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+        assert mirrored.reads == read
+
+
+async def test_of_several_messages_the_newest_is_waited_for() -> None:
+    async with mirroring() as mirrored:
+        await mirrored.hears(message("a", NEW), message("a", OLD))
+        mirrored.store.values["a"] = record(OLD)
+        await mirrored.passes(1)
+        assert mirrored.shown == {"a": record(OLD)}
+
+        mirrored.store.values["a"] = record(NEW)
+        await mirrored.passes(1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+
+
+async def test_what_never_comes_is_given_up() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        await mirrored.hears(message("a", NEW))
+        for _ in range(60):
+            await mirrored.passes(0.5)
+        read = mirrored.reads
+        await mirrored.passes(1)
+
+        assert mirrored.reads == read
+
+
+async def test_after_a_loss_everything_is_read_anew() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        mirrored.store.values |= {"a": record(NEW), "b": record(OLD)}
+        mirrored.subscriber.lose()
+        for _ in range(20):
+            await mirrored.passes(0.1)
+
+        assert mirrored.shown == {"a": record(NEW), "b": record(OLD)}
+
+
+async def test_what_nobody_has_told_is_found_in_the_next_round() -> None:
+    async with mirroring(a=record(OLD), b=record(OLD)) as mirrored:
+        mirrored.store.values["a"] = record(NEW)
+        del mirrored.store.values["b"]
+        await mirrored.passes(ROUND)
+        await mirrored.passes(1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+
+
+async def test_a_store_that_fails_is_told_and_asked_again() -> None:
+    async with mirroring() as mirrored:
+        failures = [StoreUnavailable("loading", "LOADING")] * 2
+
+        def fail() -> None:
+            if failures:
+                raise failures.pop()
+
+        mirrored.store.meanwhile_reading = fail
+        mirrored.store.values["a"] = record(NEW)
+        await mirrored.hears(message("a", NEW))
+        assert mirrored.readiness.why_not == "store: loading"
+        for _ in range(10):
+            await mirrored.passes(0.1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+        assert mirrored.readiness.why_not is None
+        assert len(mirrored.observer.of(StoreFailed)) == 2
+
+
+async def test_a_round_that_fails_is_begun_again() -> None:
+    async with mirroring() as mirrored:
+        failures: Sequence[StoreUnavailable] = [StoreUnavailable("timeout", "no answer")]
+
+        def fail() -> None:
+            if failures:
+                raise list(failures).pop()
+
+        mirrored.store.values["a"] = record(NEW)
+        mirrored.store.meanwhile_reading = fail
+        await mirrored.passes(ROUND)
+        assert mirrored.shown == {}
+        failures = []
+        for _ in range(10):
+            await mirrored.passes(0.1)
+
+        assert mirrored.shown == {"a": record(NEW)}
