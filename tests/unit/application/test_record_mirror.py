@@ -55,7 +55,7 @@ class Mirrored:
             subscription=self.subscription,
             store=self.store,
             stored_types=MemoryStoredTypes(self.store),
-            store_health=StoreHealth(check=self.store.check, check_interval=0.0, **around),  # type: ignore[arg-type]
+            store_health=StoreHealth(check=self.store.check, check_interval=5.0, **around),  # type: ignore[arg-type]
             readiness=self.readiness,
             validator=Validator(ValidationRules(allowed_types=["[a-z]"]), instants),
             ordering=Newest(timedelta(minutes=5)),
@@ -170,7 +170,7 @@ async def test_what_never_comes_is_given_up() -> None:
 async def test_after_a_loss_everything_is_read_anew() -> None:
     async with mirroring(a=record(OLD)) as mirrored:
         mirrored.store.values |= {"a": record(NEW), "b": record(OLD)}
-        mirrored.subscriber.lose()
+        mirrored.subscriber.lose("closed by the server")
         for _ in range(20):
             await mirrored.passes(0.1)
 

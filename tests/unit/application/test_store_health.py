@@ -48,7 +48,7 @@ class Watched:
         self.readiness = Readiness(self.observer, STORE)
         self.tally = Tally()
         self.health = StoreHealth(
-            store=self.store,
+            check=self.store.check,
             backoff=Backoff(jitter=lambda: 0.0),
             clock=self.clock,
             observer=self.observer,
