@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from secrets import token_hex
 
 from dependency_injector import providers
@@ -20,6 +19,7 @@ from application.readiness import Readiness
 from application.record_mirror import RECORDS, RecordMirror
 from application.store_health import STORE, StoreHealth
 from application.subscription import SUBSCRIPTION, Subscription
+from entrypoints import __version__
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
@@ -29,13 +29,6 @@ _CHECK = "kv-updater:check"
 
 def _reads(store: KeyValueStore) -> Callable[[], Awaitable[object]]:
     return partial(store.read, [_CHECK])
-
-
-def _version() -> str:
-    try:
-        return version("kv-updater")
-    except PackageNotFoundError:
-        return "from a checkout"
 
 
 class ReadingContainer(Transports, Stores):
@@ -108,7 +101,7 @@ class ReadingContainer(Transports, Stores):
             token=providers.Callable(
                 lambda settings: settings.http_token and settings.http_token.get_secret_value(), Foundations.settings
             ),
-            version=providers.Callable(_version),
+            version=__version__,
         ),
         host=Foundations.given.http_host,
         port=Foundations.given.http_port,
