@@ -132,7 +132,7 @@ class TestEvents:
         until(lambda: api.get("/keys").json["count"] == 1)
 
         with api.events(last_event_id=unknown.encode().decode("latin-1")) as events:
-            assert [event.name for event, _ in zip(events, range(2), strict=False)] == ["reset", "update"]
+            assert [event.name for _, event in zip(range(2), events, strict=False)] == ["reset", "update"]
 
     def test_only_the_types_that_are_wanted(self, api: Api, server: Server) -> None:
         with api.events("?types=b*,%20door") as events:
@@ -194,7 +194,7 @@ class TestWhoMayAsk:
 
 class TestTheStoreBehindIt:
     def test_a_restart_is_told_and_recovered_from(self, tmp_path: Path) -> None:
-        with Server(data_dir=tmp_path / "data") as server:
+        with Server(data_dir=tmp_path) as server:
             server.command("SET", "a", record(OLD))
             with serving(server.url, "--probe-interval", "0.2s", directory=tmp_path) as api, api.events() as events:
                 assert len(events.updates(1)) == 1
