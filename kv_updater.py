@@ -1,0 +1,134 @@
+"""For microservices in Python: publish update messages that KV-Updater accepts.
+
+    import redis
+    from kv_updater import Publisher
+
+    publisher = Publisher(redis.Redis.from_url("redis://localhost:6379"))
+    publisher.publish("door:front", {"open": True}, valid_for=timedelta(minutes=5))
+
+`AsyncPublisher` is the same over `redis.asyncio`. Neither opens, retries or closes anything: the client is yours, and
+so are its errors.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from domain.errors import Rejection
+from domain.instants import InstantReader
+from domain.validation import ValidationRules, Validator
+
+__all__ = ["AsyncPublisher", "InvalidMessageError", "Publisher", "Transport"]
+
+Transport = Literal["pubsub", "sharded_pubsub", "stream"]
+"""As the setting `transport` of the updater has it."""
+
+_TICK = timedelta(microseconds=1)
+
+
+class InvalidMessageError(ValueError):
+    """An updater would reject the message; `reason` is the code that it would count it under."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class _Client(Protocol):
+    def execute_command(self, *arguments: Any) -> Any: ...
+
+
+class _Messages:
+    """Makes the commands. Each message is dated after the one before it, so that of two the later one wins, also
+    where the clock has not moved on, or was set back."""
+
+    def __init__(self, client: _Client, channel: str, transport: Transport, maxlen: int | None) -> None:
+        self._client = client
+        self._channel = channel
+        self._transport = transport
+        self._maxlen = maxlen
+        self._validator = Validator(ValidationRules(), InstantReader())
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def command(
+        self, type_: str, values: dict[str, Any] | list[Any], valid_for: timedelta | None, updated: datetime | None
+    ) -> tuple[str | bytes | int, ...]:
+        payload = self._payload(type_, values, valid_for, updated)
+        verdict = self._validator.accept(payload, self._channel.encode())
+        if isinstance(verdict, Rejection):
+            raise InvalidMessageError(verdict.reason, verdict.detail)
+        if self._transport != "stream":
+            return ("PUBLISH" if self._transport == "pubsub" else "SPUBLISH", self._channel, payload)
+        cap = () if self._maxlen is None else ("MAXLEN", "~", self._maxlen)
+        return ("XADD", self._channel, *cap, "*", "message", payload)
+
+    def _payload(
+        self, type_: str, values: dict[str, Any] | list[Any], valid_for: timedelta | None, updated: datetime | None
+    ) -> bytes:
+        if updated is None:
+            updated = self._last = max(datetime.now(UTC), self._last + _TICK)
+        elif updated.tzinfo is None:
+            raise InvalidMessageError("bad_timestamp", "`updated` has no time zone")
+        message: dict[str, Any] = {"type": type_, "updated": _rfc_3339(updated)}
+        if valid_for is not None:
+            message["valid"] = _rfc_3339(updated + valid_for)
+        try:
+            text = json.dumps(message | {"values": values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            return text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidMessageError("undecodable", f"the values cannot be written as JSON: {error}") from None
+
+
+class Publisher(_Messages):
+    """Publishes over a `redis.Redis` or `redis.cluster.RedisCluster`.
+
+    `channel`: that of the updater, or its stream. `maxlen`: about how many entries the stream keeps; None: all.
+    """
+
+    def __init__(
+        self, client: _Client, channel: str = "update", *, transport: Transport = "pubsub", maxlen: int | None = None
+    ) -> None:
+        super().__init__(client, channel, transport, maxlen)
+
+    def publish(
+        self,
+        type_: str,
+        values: dict[str, Any] | list[Any],
+        *,
+        valid_for: timedelta | None = None,
+        updated: datetime | None = None,
+    ) -> int:
+        """Say what is new about one type; how many received it, always 1 for a stream, which keeps it for all.
+
+        `valid_for`: until when the next message should come. `updated`: when it became so, if not now; with its time
+        zone. Raises InvalidMessageError, and what the client raises.
+        """
+        return _receivers(self._client.execute_command(*self.command(type_, values, valid_for, updated)))
+
+
+class AsyncPublisher(_Messages):
+    """The same over a `redis.asyncio.Redis` or `redis.asyncio.cluster.RedisCluster`."""
+
+    def __init__(
+        self, client: _Client, channel: str = "update", *, transport: Transport = "pubsub", maxlen: int | None = None
+    ) -> None:
+        super().__init__(client, channel, transport, maxlen)
+
+    async def publish(
+        self,
+        type_: str,
+        values: dict[str, Any] | list[Any],
+        *,
+        valid_for: timedelta | None = None,
+        updated: datetime | None = None,
+    ) -> int:
+        """As `Publisher.publish`."""
+        return _receivers(await self._client.execute_command(*self.command(type_, values, valid_for, updated)))
+
+
+def _receivers(reply: Any) -> int:
+    return reply if isinstance(reply, int) else 1  # the id of an entry
+
+
+def _rfc_3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
