@@ -34,6 +34,8 @@ class _Members(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Members).decode
+_encode = msgspec.json.Encoder().encode
+_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
 
 def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> StoredRecord | None:
@@ -46,3 +48,9 @@ def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> St
         return StoredRecord(text, instants.read(str(members.updated, "utf-8")), entry)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def told(type_: str, record: bytes) -> bytes:
+    """The record as an update message on one line. In JSON a line's end stands between tokens only, where a space does
+    as well."""
+    return b'{"type":%b,%b' % (_encode(type_), record[1:].translate(_LINE_ENDS))

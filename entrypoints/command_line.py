@@ -96,6 +96,10 @@ def _parser() -> Parser:
     get.add_argument("types", metavar="TYPE", nargs="+", help="a type whose record to print, without key_prefix")
     get.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
 
+    watch = add("watch", _watch, "show the stored records as they change", "[--json] [settings] [TYPE...]")
+    watch.add_argument("types", metavar="TYPE", nargs="*", help="globs of the types to show; none: all")
+    watch.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
+
     add("serve", _serve, "serve the stored records over HTTP until a signal comes", "[settings]")
 
     config = add(
@@ -166,6 +170,12 @@ def _get(given: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import get
 
     return asyncio.run(get(loaded.settings, given.types, as_json=given.json))
+
+
+def _watch(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.watch import watch
+
+    return asyncio.run(watch(loaded, given.types, as_json=given.json))
 
 
 def _serve(_: argparse.Namespace, loaded: Loaded) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from application.ports import StoreRefused, StoreUnavailable
 from domain.errors import Rejection
+from domain.stored_record import told
 from entrypoints.container import Container
 from entrypoints.logs import set_up_logs
 from entrypoints.printable import printable
@@ -24,7 +25,7 @@ async def run(settings: Settings) -> int:
     exit_code = await run_service(container)
     if container.backend() == "memory":
         for type_, record in container.store().values.items():
-            print(_line(type_, record))
+            print(told(type_, record).decode())
     return exit_code
 
 
@@ -87,7 +88,7 @@ async def get(settings: Settings, types: Sequence[str], *, as_json: bool) -> int
         elif as_json and not _is_object(record):
             problem = f"what is stored under {type_} is no record"
         else:
-            text = _line(type_, record) if as_json else record.decode(errors="backslashreplace")
+            text = told(type_, record).decode() if as_json else record.decode(errors="backslashreplace")
             # Into a pipe go the stored bytes; a terminal would obey some of what publishers may write.
             print(printable(text) if sys.stdout.isatty() else text)
             continue
@@ -133,13 +134,8 @@ def _checked(text: str) -> str:
 
 
 def _is_object(text: bytes) -> bool:
-    """Whether `_line` can put a member before those of the text."""
+    """Whether `told` can put a member before those of the text."""
     try:
         return text.startswith(b"{") and bool(json.loads(text))
     except (ValueError, RecursionError):
         return False
-
-
-def _line(type_: str, record: bytes) -> str:
-    """A record as an update message of one line."""
-    return f'{{"type":{json.dumps(type_)},{record.decode()[1:]}'

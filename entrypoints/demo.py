@@ -8,23 +8,14 @@ from typing import TextIO, cast
 from pydantic import SecretStr
 
 from entrypoints.container import Container
+from entrypoints.demo_lines import show_lines
 from entrypoints.logs import set_up_logs
-from entrypoints.record_lines import show_lines
 from entrypoints.runner import Companion, run_service
 from entrypoints.sample_publishers import publish_samples
 from entrypoints.settings import Loaded, Settings, SettingsError
+from entrypoints.standard_error import StandardError
 
 _CHANNEL, _PREFIX = "kv-updater:demo", "demo:"
-
-
-class _StandardError:
-    """What standard error is at the moment of writing: a live table replaces it, so that no line tears the table."""
-
-    def write(self, text: str) -> int:
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        sys.stderr.flush()
 
 
 async def demo(loaded: Loaded, duration: float | None) -> int:
@@ -35,7 +26,7 @@ async def demo(loaded: Loaded, duration: float | None) -> int:
     """
     settings = _settings(loaded)
     channel = settings.publishing_channel()
-    set_up_logs(settings.log_level, settings.log_format, cast("TextIO", _StandardError()))
+    set_up_logs(settings.log_level, settings.log_format, cast("TextIO", StandardError()))
     companions: list[Companion] = [partial(publish_samples, channel=channel), _view()]
     if duration is not None:
         companions.append(lambda container: container.clock().sleep(duration))
@@ -61,7 +52,7 @@ def _view() -> Companion:
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return show_lines
     try:
-        from entrypoints.record_table import show_table
+        from entrypoints.demo_table import show_table
     except ModuleNotFoundError:
         print('For a live table: in the checkout, pip install ".[demo]"', file=sys.stderr)
         return show_lines

@@ -38,12 +38,13 @@ async def stored_rows(container: Container, types: Sequence[str]) -> AsyncIterat
         except StoreUnavailable:
             pass  # nothing to say: the updater has this store too, and reports it
         else:
-            rows = (_row(type_, record, instants) for type_, record in zip(types, records, strict=True))
+            rows = (row_of(type_, record, instants) for type_, record in zip(types, records, strict=True))
             yield [row for row in rows if row is not None]
         await clock.sleep(_INTERVAL)
 
 
-def _row(type_: str, text: bytes | None, instants: InstantReader) -> StoredRow | None:
+def row_of(type_: str, text: bytes | None, instants: InstantReader) -> StoredRow | None:
+    """None where the text is no record."""
     try:
         record = msgspec.json.decode(text or b"", type=_Record)
         values = msgspec.json.format(bytes(record.values), indent=0).decode()

@@ -6,9 +6,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from application.feed import Feed, Wants
+from domain.stored_record import told
 
 # Milliseconds until a browser connects again; seconds of silence after which a comment shows that the line is up.
 _RETRY = 2000
@@ -16,8 +15,6 @@ _HEARTBEAT = 15.0
 _LONGEST_NUMBER = 18
 # Whatever a reader has is to be forgotten: all that there is comes anew.
 _RESET = b"event: reset\ndata: {}\n\n"
-_LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
-_encode = msgspec.json.Encoder().encode
 
 
 class EventIds:
@@ -27,9 +24,8 @@ class EventIds:
         self._epoch = epoch
 
     def event(self, number: int, type_: str, record: bytes) -> bytes:
-        """The event of a change. In JSON a line's end stands between tokens only, where a space does as well."""
-        data = b'{"type":%b,%b' % (_encode(type_), record[1:].translate(_LINE_ENDS))
-        return b"id: %b-%d\nevent: update\ndata: %b\n\n" % (self._epoch.encode(), number, data)
+        """The event of a change."""
+        return b"id: %b-%d\nevent: update\ndata: %b\n\n" % (self._epoch.encode(), number, told(type_, record))
 
     def number(self, last_event_id: str, feed: Feed) -> int:
         """The change after which a reader with this id goes on: 0 where it is not one of ours."""

@@ -1,101 +1,40 @@
 """What serves the records: a mirror of the store, and HTTP on top of it. Needs the extra `serve`."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from secrets import token_hex
-
 from dependency_injector import providers
 
 from adapters.http.api import make_api
-from adapters.http.events import EventIds
 from adapters.http.records import Records
 from adapters.http.wire import HttpServer
-from adapters.memory.stored_types import MemoryStoredTypes
 from adapters.observability.reading_metrics import ReadingMetrics
-from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
-from application.feed import Feed
-from application.ports import KeyValueStore
-from application.readiness import Readiness
-from application.record_mirror import RECORDS, RecordMirror
-from application.store_health import STORE, StoreHealth
-from application.subscription import SUBSCRIPTION, Subscription
 from entrypoints import __version__
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.container.stores import Stores
-from entrypoints.container.transports import Transports
-
-_CHECK = "kv-updater:check"
 
 
-def _reads(store: KeyValueStore) -> Callable[[], Awaitable[object]]:
-    return partial(store.read, [_CHECK])
+class ReadingContainer(MirrorContainer):
+    """Of what follows the records, and of what serves them."""
 
-
-class ReadingContainer(Transports, Stores):
-    """Made with `settings` whose `channel` is where changes are told; to make things opens nothing."""
-
-    readiness = providers.Singleton(Readiness, Foundations.observer, SUBSCRIPTION, STORE, RECORDS)
-    event_ids = providers.Singleton(EventIds, providers.Callable(token_hex, 4))
-    feed = providers.Singleton(Feed, event_ids.provided.event)
-    subscription = providers.Singleton(
-        Subscription,
-        subscriber=Transports.subscriber,
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=readiness,
-        tally=Foundations.tally,
-        probe_interval=Foundations.given.probe_interval,
-    )
-    store_health = providers.Singleton(
-        StoreHealth,
-        check=providers.Callable(_reads, Stores.store),
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=readiness,
-        tally=Foundations.tally,
-        check_interval=Foundations.given.probe_interval,
-    )
-    stored_types = providers.Selector(
-        Stores.store_backend,
-        memory=providers.Singleton(MemoryStoredTypes, Stores.store),
-        redis=providers.Singleton(RedisStoredTypes, Stores.commands, key_prefix=Foundations.given.key_prefix),
-        cluster=providers.Singleton(
-            RedisClusterStoredTypes, Stores.cluster_commands, key_prefix=Foundations.given.key_prefix
-        ),
-    )
-    mirror = providers.Singleton(
-        RecordMirror,
-        feed=feed,
-        subscription=subscription,
-        store=Stores.store,
-        stored_types=stored_types,
-        store_health=store_health,
-        readiness=readiness,
-        validator=Foundations.validator,
-        ordering=Foundations.ordering,
-        read_record=Foundations.record_reader,
-        clock=Foundations.clock,
-    )
     records = providers.Singleton(
         Records,
         store=Stores.store,
-        feed=feed,
+        feed=MirrorContainer.feed,
         validator=Foundations.validator,
         read_record=Foundations.record_reader,
         instants=Foundations.instants,
         clock=Foundations.clock,
     )
-    metrics = providers.Singleton(ReadingMetrics, feed=feed, tally=Foundations.tally, readiness=readiness)
+    metrics = providers.Singleton(
+        ReadingMetrics, feed=MirrorContainer.feed, tally=Foundations.tally, readiness=MirrorContainer.readiness
+    )
     http_server = providers.Singleton(
         HttpServer,
         providers.Singleton(
             make_api,
-            feed=feed,
-            event_ids=event_ids,
+            feed=MirrorContainer.feed,
+            event_ids=MirrorContainer.event_ids,
             records=records,
-            readiness=readiness,
+            readiness=MirrorContainer.readiness,
             metrics=metrics.provided.text,
             origins=Foundations.given.http_origins,
             token=providers.Callable(

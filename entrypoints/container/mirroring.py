@@ -1,0 +1,75 @@
+"""What follows the stored records: a mirror of the store."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from secrets import token_hex
+
+from dependency_injector import providers
+
+from adapters.http.events import EventIds
+from adapters.memory.stored_types import MemoryStoredTypes
+from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
+from application.feed import Feed
+from application.ports import KeyValueStore
+from application.readiness import Readiness
+from application.record_mirror import RECORDS, RecordMirror
+from application.store_health import STORE, StoreHealth
+from application.subscription import SUBSCRIPTION, Subscription
+from entrypoints.container.foundations import Foundations
+from entrypoints.container.stores import Stores
+from entrypoints.container.transports import Transports
+
+_CHECK = "kv-updater:check"
+
+
+def _reads(store: KeyValueStore) -> Callable[[], Awaitable[object]]:
+    return partial(store.read, [_CHECK])
+
+
+class MirrorContainer(Transports, Stores):
+    """Made with `settings` whose `channel` is where changes are told; to make things opens nothing."""
+
+    readiness = providers.Singleton(Readiness, Foundations.observer, SUBSCRIPTION, STORE, RECORDS)
+    event_ids = providers.Singleton(EventIds, providers.Callable(token_hex, 4))
+    feed = providers.Singleton(Feed, event_ids.provided.event)
+    subscription = providers.Singleton(
+        Subscription,
+        subscriber=Transports.subscriber,
+        backoff=Foundations.backoff,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        readiness=readiness,
+        tally=Foundations.tally,
+        probe_interval=Foundations.given.probe_interval,
+    )
+    store_health = providers.Singleton(
+        StoreHealth,
+        check=providers.Callable(_reads, Stores.store),
+        backoff=Foundations.backoff,
+        clock=Foundations.clock,
+        observer=Foundations.observer,
+        readiness=readiness,
+        tally=Foundations.tally,
+        check_interval=Foundations.given.probe_interval,
+    )
+    stored_types = providers.Selector(
+        Stores.store_backend,
+        memory=providers.Singleton(MemoryStoredTypes, Stores.store),
+        redis=providers.Singleton(RedisStoredTypes, Stores.commands, key_prefix=Foundations.given.key_prefix),
+        cluster=providers.Singleton(
+            RedisClusterStoredTypes, Stores.cluster_commands, key_prefix=Foundations.given.key_prefix
+        ),
+    )
+    mirror = providers.Singleton(
+        RecordMirror,
+        feed=feed,
+        subscription=subscription,
+        store=Stores.store,
+        stored_types=stored_types,
+        store_health=store_health,
+        readiness=readiness,
+        validator=Foundations.validator,
+        ordering=Foundations.ordering,
+        read_record=Foundations.record_reader,
+        clock=Foundations.clock,
+    )

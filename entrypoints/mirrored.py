@@ -1,0 +1,56 @@
+"""Whoever follows the stored records: where their changes are told, and the mirror running meanwhile."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from application.ports import StoreRefused, SubscriptionRefused
+from entrypoints.container.mirroring import MirrorContainer
+from entrypoints.settings import Settings, SettingsError
+
+
+def listening(settings: Settings, command: str) -> Settings:
+    """With the channel on which changes are told: that of the committed records where there is one.
+
+    Raises SettingsError.
+    """
+    if settings.persisted_channel is None:
+        if settings.transport == "stream":
+            raise SettingsError(f"persisted_channel: where messages come by streams, {command} needs to know it")
+        return settings
+    changes = {
+        "redis_url": settings.store_url or settings.redis_url,
+        "store_url": None,
+        "transport": "pubsub",
+        "channel": (settings.persisted_channel,),
+        "persisted_channel": None,
+    }
+    return settings.model_copy(update=changes)
+
+
+@contextlib.asynccontextmanager
+async def mirrored(container: MirrorContainer) -> AsyncIterator[None]:
+    """The feed follows the store. Raises an ExceptionGroup with what the mirror raises: see `refusal_in`."""
+    mirror = container.mirror()
+    async with contextlib.AsyncExitStack() as stack:
+        for made in (container.stored_types, container.publisher, container.store, container.subscriber):
+            stack.push_async_callback(made().close)
+        async with asyncio.TaskGroup() as tasks:
+            mirroring = tasks.create_task(mirror.run(), name="mirror")
+            beside = [tasks.create_task(connector.follow()) for connector in container.connectors()]
+            yield
+            container.feed().end()
+            await mirror.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(container.settings().shutdown_timeout):
+                    await asyncio.shield(mirroring)
+            for task in (mirroring, *beside):
+                task.cancel()
+
+
+def refusal_in(group: BaseExceptionGroup) -> str:
+    """What Redis refuses for good. Raises the rest of the group, where it has anything else."""
+    refused, others = group.split((SubscriptionRefused, StoreRefused))
+    if refused is None or others is not None:
+        raise others or group from None
+    return str(refused.exceptions[0])

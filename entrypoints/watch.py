@@ -1,0 +1,97 @@
+"""`watch`: the stored records as they change, as a live table or as lines."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from fnmatch import translate
+from typing import Any, TextIO, cast
+
+from application.feed import Change
+from domain.stored_record import told
+from entrypoints.container.mirroring import MirrorContainer
+from entrypoints.logs import set_up_logs
+from entrypoints.mirrored import listening, mirrored, refusal_in
+from entrypoints.printable import printable
+from entrypoints.settings import Loaded, SettingsError
+from entrypoints.standard_error import StandardError
+from entrypoints.stored_rows import row_of
+
+Wanted = Callable[[str], object]
+
+
+async def watch(loaded: Loaded, types: Sequence[str], *, as_json: bool) -> int:
+    """Until a signal comes, or nobody reads any more; the exit code. `types` are globs; none: all."""
+    settings = listening(loaded.settings, "watch")
+    if loaded.origins["log_level"] == "default":
+        settings = settings.model_copy(update={"log_level": "WARNING"})
+    set_up_logs(settings.log_level, settings.log_format, cast("TextIO", StandardError()))
+    container = MirrorContainer(settings=settings)
+    if container.backend() == "memory" or container.embedded_server() is not None:
+        raise SettingsError("redis_url: this command takes the address of a running server, redis://HOST:PORT")
+    wanted: Wanted = re.compile("|".join(map(translate, types))).match if types else lambda _: True
+    view = _table_view() if sys.stdout.isatty() and not as_json else None
+    try:
+        async with mirrored(container):
+            ends = [
+                asyncio.create_task(view(container, wanted) if view else _lines(container, wanted, as_json)),
+                asyncio.create_task(_signal()),
+            ]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+    except BaseExceptionGroup as group:
+        print(f"kv-updater: Redis refuses what watch needs: {printable(refusal_in(group))}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _signal() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _table_view() -> Callable[[MirrorContainer, Wanted], Coroutine[Any, Any, None]] | None:
+    if os.environ.get("TERM") == "dumb":
+        return None
+    try:
+        from entrypoints.watch_table import show_table
+    except ModuleNotFoundError:
+        print('For a live table: in the checkout, pip install ".[demo]"', file=sys.stderr)
+        return None
+    return show_table
+
+
+async def _lines(container: MirrorContainer, wanted: Wanted, as_json: bool) -> None:  # noqa: FBT001
+    """Every current record, then each change of one; of a burst the newest of each type."""
+    feed, clock, after = container.feed(), container.clock(), 0
+    instants = container.instants()
+
+    def line(change: Change) -> str:
+        if as_json:
+            return told(change.type, change.record).decode(errors="backslashreplace")
+        row = row_of(change.type, change.record, instants)
+        values = change.record.decode(errors="backslashreplace") if row is None else row.values
+        return f"{_time(clock.now())} {change.type} {values}"
+
+    try:
+        while True:
+            await feed.until_shown(after)
+            types, after = feed.behind(after), feed.shown
+            changes = [change for type_ in types if wanted(type_) and (change := feed.change(type_)) is not None]
+            if changes:
+                texts = map(line, changes)
+                print("\n".join(map(printable, texts) if sys.stdout.isatty() or not as_json else texts), flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
