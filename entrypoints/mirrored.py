@@ -53,4 +53,7 @@ def refusal_in(group: BaseExceptionGroup) -> str:
     refused, others = group.split((SubscriptionRefused, StoreRefused))
     if refused is None or others is not None:
         raise others or group from None
-    return str(refused.exceptions[0])
+    first: BaseException = refused
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return str(first)
