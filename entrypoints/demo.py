@@ -3,7 +3,7 @@
 import os
 import sys
 from functools import partial
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from pydantic import SecretStr
 
@@ -14,6 +14,9 @@ from entrypoints.runner import Companion, run_service
 from entrypoints.sample_publishers import publish_samples
 from entrypoints.settings import Loaded, Settings, SettingsError
 from entrypoints.standard_error import StandardError
+
+if TYPE_CHECKING:
+    from entrypoints.demo_page import DemoPage
 
 _CHANNEL, _PREFIX = "kv-updater:demo", "demo:"
 
@@ -27,7 +30,10 @@ async def demo(loaded: Loaded, duration: float | None) -> int:
     settings = _settings(loaded)
     channel = settings.publishing_channel()
     set_up_logs(settings.log_level, settings.log_format, cast("TextIO", StandardError()))
-    companions: list[Companion] = [partial(publish_samples, channel=channel), _view()]
+    page = _page(settings)
+    companions: list[Companion] = [partial(publish_samples, channel=channel), _view(page)]
+    if page is not None:
+        companions.append(page.serve)
     if duration is not None:
         companions.append(lambda container: container.clock().sleep(duration))
     return await run_service(Container(settings=settings), *companions)
@@ -48,12 +54,23 @@ def _settings(loaded: Loaded) -> Settings:
     return settings
 
 
-def _view() -> Companion:
+def _page(settings: Settings) -> "DemoPage | None":
+    if settings.transport == "stream" and settings.persisted_channel is None:
+        return None  # nothing tells readers of changes
+    try:
+        from entrypoints.demo_page import DemoPage
+    except ModuleNotFoundError:
+        print('For a page in the browser: in the checkout, pip install ".[serve]"', file=sys.stderr)
+        return None
+    return DemoPage()
+
+
+def _view(page: "DemoPage | None") -> Companion:
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        return show_lines
+        return partial(show_lines, page=page)
     try:
         from entrypoints.demo_table import show_table
     except ModuleNotFoundError:
         print('For a live table: in the checkout, pip install ".[demo]"', file=sys.stderr)
-        return show_lines
-    return show_table
+        return partial(show_lines, page=page)
+    return partial(show_table, page=page)

@@ -3,21 +3,29 @@
 import os
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from entrypoints.container import Container
 from entrypoints.sample_publishers import SAMPLES, destination
 from entrypoints.stored_rows import StoredRow, stored_rows
 
+if TYPE_CHECKING:
+    from entrypoints.demo_page import DemoPage
+
 _TYPES = [sample.type for sample in SAMPLES]
 _WIDTH = max(map(len, _TYPES))
 
 
-async def show_lines(container: Container) -> None:
+async def show_lines(container: Container, *, page: "DemoPage | None") -> None:
     """Print `time type age values` until cancelled, or until nobody reads the lines any more."""
     print(destination(container), file=sys.stderr, flush=True)
+    announced = page is None
     shown: dict[str, StoredRow] = {}
     try:
         async for rows in stored_rows(container, _TYPES):
+            if page is not None and page.address and not announced:
+                announced = True
+                print(f"The page is at {page.address}", file=sys.stderr, flush=True)
             for row in rows:
                 if shown.get(row.type) != row:
                     shown[row.type] = row

@@ -123,6 +123,9 @@ def test_behind_a_pipe_every_record_is_a_line_and_the_duration_ends_it(tmp_path:
     with demo(tmp_path, "--duration", "2s") as running:
         assert running.ends() == 0
         address, *lines = running.output.splitlines()
+        (page,) = [line for line in lines if not line[0].isdecimal()]
+        assert re.fullmatch(r"The page is at http://127\.0\.0\.1:\d+", page)
+        lines.remove(page)
         assert re.fullmatch(
             r"Samples go to the channel update of redis://\S+, their records to keys such as weather:berlin", address
         )
