@@ -83,7 +83,7 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Lo
     """Read every source and check what is in effect.
 
     Precedence: `flags` (by key, only those given) > environment `KV_UPDATER_*` > `.env` in the working
-    directory > secrets directory `KV_UPDATER_SECRETS_DIR` (files redis_url, store_url) > configuration file
+    directory > secrets directory `KV_UPDATER_SECRETS_DIR` (files redis_url, store_url, http_token) > configuration file
     `config`, else `KV_UPDATER_CONFIG` (YAML, or Python with a dict `config`) > defaults.
 
     Raises SettingsError: one line on the first problem, and how many more there are. A value that a higher
@@ -104,9 +104,13 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Lo
 
 def _masked(settings: Settings) -> dict[str, Any]:
     return {
-        key: mask_url(value.get_secret_value()) if isinstance(value, SecretStr) else value
+        key: _hidden(key, value) if isinstance(value, SecretStr) else value
         for key, value in settings.model_dump(by_alias=True).items()
     }
+
+
+def _hidden(key: str, secret: SecretStr) -> str:
+    return mask_url(secret.get_secret_value()) if key.endswith("_url") else "***"
 
 
 def _unknown(item: Given) -> str:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 PREFIX = "KV_UPDATER_"
 _POINTERS = ("config", "secrets_dir")  # they say where settings are and are none themselves
-SECRETS = ("redis_url", "store_url")
+SECRETS = ("redis_url", "store_url", "http_token")
 
 # Kubernetes gives these to every pod beside a Service whose name begins with kv-updater.
 _SERVICE_LINK = re.compile(
