@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -32,11 +33,24 @@ _ROOT = Path(__file__).parents[2]
 _README = (_ROOT / "README.md").read_text("utf-8")
 _ADDRESS = "redis://localhost:6379"
 _FENCE = re.compile(r"^```(?P<kind>\w+) ?(?P<name>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
-_COMMANDS = {"run", "demo", "publish", "get", "config", "dead-letters"}
+_SERVER = "http://127.0.0.1:8000"
+_COMMANDS = {"run", "demo", "publish", "get", "watch", "serve", "config", "dead-letters"}
 _ENDS_BY_ITSELF = re.compile(r"memory://|kv-updater (publish|get|config|dead-letters)\b")
 # What only reads is asked again until the answer is there: what it reads is written by another process.
 _READS = re.compile(r"kv-updater (get|dead-letters list)\b")
-_READY = re.compile(r"\bSubscribed\b|^Samples go to", re.MULTILINE)
+_READY = re.compile(r"\bSubscribed\b|^Samples go to|\bServing\b", re.MULTILINE)
+# They run beside the updater, until the next one of them.
+_BESIDE = re.compile(r"kv-updater (serve|watch)\b")
+
+
+_CURL = """#!{python}
+# As far as the README uses it; what would go on for ever is read for a second.
+import contextlib, socket, sys, urllib.request
+with urllib.request.urlopen(sys.argv[-1], timeout=1) as answer, contextlib.suppress(TimeoutError):
+    for line in answer:
+        print(line.decode(), end="", flush=True)
+    print()
+"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,9 @@ class Reader:
 
     directory: Path
     port: int
+    http_port: int
     _running: "subprocess.Popen[bytes] | None" = None
+    _beside: "subprocess.Popen[bytes] | None" = None
     _stderr: IO[bytes] | None = None
     _stdout: IO[bytes] | None = None
     _answer: str = ""
@@ -115,11 +131,18 @@ class Reader:
             process.send_signal(signal.SIGINT)
             assert process.wait(DEADLINE) == 0, self._printed
 
+    def stop_beside(self) -> None:
+        """The same for what runs beside."""
+        self._running, self._beside = self._beside, self._running
+        self.stop()
+        self._running, self._beside = self._beside, None
+
     def close(self) -> None:
         """End everything, whatever has happened."""
-        if self._running is not None:
-            self._running.kill()
-            self._running.wait()
+        for process in (self._running, self._beside):
+            if process is not None:
+                process.kill()
+                process.wait()
         self._stack.close()
 
     @property
@@ -132,7 +155,8 @@ class Reader:
         return f"{[line for line in wanted if line not in shapes]} not among\n{printed}"
 
     def _here(self, text: str) -> str:
-        return text.replace(_ADDRESS, self.url).replace(".venv/bin/python", sys.executable)
+        here = text.replace(_ADDRESS, self.url).replace(_SERVER, f"http://127.0.0.1:{self.http_port}")
+        return here.replace(".venv/bin/python", sys.executable)
 
     def _run(self, line: str) -> None:
         words = shlex.split(line)
@@ -143,6 +167,11 @@ class Reader:
         elif "kv-updater" in words[:3] or "entrypoints.cli" in words:
             if _ENDS_BY_ITSELF.search(line):
                 self._answer += self._result(line)
+            elif _BESIDE.search(line):
+                self.stop_beside()
+                running, self._running = self._running, None
+                self._start(words)
+                self._running, self._beside = running, self._running
             else:
                 self._start(words)
         else:
@@ -159,7 +188,9 @@ class Reader:
 
     def _install(self, arguments: list[str]) -> None:
         """For real, but for what it depends on: that is here already."""
-        assert arguments == ["."]
+        assert arguments in (["."], [".[serve]"])
+        if self._installed.exists():
+            return
         offline = ["--no-index", "--no-deps", "--no-build-isolation", "--no-compile"]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *offline]
         result = subprocess.run(
@@ -174,7 +205,7 @@ class Reader:
         # Files, for a pipe would have to be read.
         self._stdout = self._stack.enter_context((self.directory / "stdout").open("wb+"))
         self._stderr = self._stack.enter_context((self.directory / "stderr").open("wb+"))
-        environment = self._environment(" ".join(words)) | own
+        environment = self._environment(" ".join(words)) | {"KV_UPDATER_HTTP_PORT": str(self.http_port)} | own
         command = words[len(assignments) :]
         self._running = subprocess.Popen(
             [self._program(command[0]), *command[1:]],
@@ -186,7 +217,7 @@ class Reader:
         )
         process = self._running
         until(
-            lambda: _READY.search(_content(self._stderr)) or process.poll() is not None,
+            lambda: _READY.search(_content(self._stderr)) or _content(self._stdout) or process.poll() is not None,
             lambda: f"{words}: {self._printed}",
         )
         assert process.poll() is None, f"{words} ended: {self._printed}"
@@ -250,7 +281,9 @@ def _shape(line: str) -> str:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     with Server() as server:
-        somebody = Reader(tmp_path, server.port)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            http_port = free.getsockname()[1]
+        somebody = Reader(tmp_path, server.port, http_port)
         programs = tmp_path / "programs"
         programs.mkdir()
         client = programs / "redis-cli"
@@ -260,7 +293,9 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         )
         python = programs / "python"
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        for program in (client, python):
+        curl = programs / "curl"
+        curl.write_text(_CURL.format(python=sys.executable))
+        for program in (client, python, curl):
             program.chmod(0o755)
         try:
             yield somebody
@@ -273,6 +308,7 @@ def test_every_command_runs_and_prints_what_is_shown(reader: Reader) -> None:
     for block in _BLOCKS:
         reader.follow(block)
     reader.stop()
+    reader.stop_beside()
 
 
 def test_every_command_of_the_command_line_has_an_example_that_parses() -> None:
