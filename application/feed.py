@@ -49,7 +49,9 @@ class Feed:
         self._waiting = 0
         self.ended = False
         self.readers = 0
-        """Those that are followed now."""
+        """Those that are there now."""
+        self.gone = 0
+        """Those that were there before."""
         self.set_version = 0
         """Another one after each change of which types there are."""
         self._shares: dict[tuple[int, str], bytes] = {}
@@ -105,6 +107,7 @@ class Feed:
             yield Reader(self, after, wants)
         finally:
             self.readers -= 1
+            self.gone += 1
 
     def end(self) -> None:
         """Nothing more comes: no reader waits any longer."""
@@ -112,8 +115,8 @@ class Feed:
         self._news.set()
 
     async def until_shown(self, after: int) -> None:
-        """Wait until there are changes behind this number, or the end."""
-        while self._shown <= after and not self.ended:
+        """Wait until there are changes behind this number; no longer than to the next `show`, or to the end."""
+        if self._shown <= after and not self.ended:
             self._waiting += 1
             await self._news.wait()
 
@@ -148,18 +151,17 @@ class Reader:
         self._until = after
 
     async def next(self) -> bytes:
-        """Events, as many as may be sent at once, as soon as there are any; empty once the feed has ended."""
+        """Events, as many as may be sent at once. Where there are none it waits for the next `show`, and may get none.
+
+        There may be more as long as `after` is less than what is shown.
+        """
         feed = self._feed
-        while not feed.ended:
-            await feed.until_shown(self.after)
-            events = None if self._left else feed.share(self.after, self._wants)
-            if events is None:
-                events = self.take()
-            else:
-                self.after = feed.shown
-            if events:
-                return events
-        return b""
+        await feed.until_shown(self.after)
+        events = None if self._left else feed.share(self.after, self._wants)
+        if events is None:
+            return self.take()
+        self.after = feed.shown
+        return events
 
     def take(self) -> bytes:
         """The next share, also where it is empty."""

@@ -31,6 +31,8 @@ _FIRST_LOOK, _LAST_LOOK, _LONGEST_LOOK = 0.002, 0.5, 10.0
 _PATIENCE = 1.0
 # Seconds between two looks at all there is: a key may expire, or be changed by somebody who publishes nothing.
 _ROUND = 60.0
+# Seconds without a change after which the feed is shown all the same, so that its readers know that it lives.
+_QUIET = 5.0
 # Seconds between two batches of such a look, so that it is no burst, and between two shows for each reader, at most.
 _BREATH, _PER_READER, _LONGEST_PAUSE = 0.001, 0.0001, 0.15
 
@@ -187,7 +189,7 @@ class RecordMirror:
 
     async def _show(self) -> None:
         while True:
-            await self._changed.wait()
+            await unless(self._changed, self._clock.sleep(_QUIET))
             self._changed.clear()
             readers = self._feed.show()
             # The more there are, the more events go in one write.

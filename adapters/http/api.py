@@ -20,7 +20,7 @@ from adapters.http.events import EventIds, stream
 from adapters.http.guards import COOKIE, DOCS, Guard, is_token, problem
 from adapters.http.records import Records, is_among, patterns, tag_of
 from application.feed import ALL, Feed, Wants
-from application.ports import StoreUnavailable
+from application.ports import Clock, StoreUnavailable
 from application.readiness import Readiness
 
 _PAGE = Path(__file__).with_name("page")
@@ -35,6 +35,7 @@ def make_api(
     event_ids: EventIds,
     records: Records,
     readiness: Readiness,
+    clock: Clock,
     metrics: Callable[[], bytes],
     origins: Sequence[str],
     token: str | None,
@@ -66,7 +67,7 @@ def make_api(
         return problem(503, f"the store is not available: {error.kind}", {"retry-after": "1"})
 
     _add_records(api, records)
-    _add_events(api, feed, event_ids)
+    _add_events(api, feed, event_ids, clock)
     _add_probes(api, readiness, metrics)
     _add_page(api, token)
     return api
@@ -93,7 +94,7 @@ def _add_records(api: FastAPI, records: Records) -> None:
         return Response(msgspec.json.encode(records.page(after, limit)), media_type=_JSON)
 
 
-def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds) -> None:
+def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds, clock: Clock) -> None:
     @api.get("/events", tags=["records"], response_class=Response, responses={200: {"content": _EVENTS}})
     async def follow(
         types: Annotated[str, Query(description="globs with commas between, as in `a,b*`; none: all")] = "",
@@ -107,7 +108,7 @@ def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds) -> None:
             wants = _wants(types)
         except ValueError as error:
             return problem(400, str(error))
-        events = stream(feed, event_ids.number(last_event_id, feed), wants)
+        events = stream(feed, event_ids.number(last_event_id, feed), wants, clock)
         return EventSourceResponse(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
 
 

@@ -3,18 +3,20 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from application.feed import Feed, Wants
+from application.ports import Clock
 from domain.stored_record import told
 
-# Milliseconds until a browser connects again; seconds of silence after which a comment shows that the line is up.
+# Milliseconds until a browser connects again; seconds of silence, roughly, after which a comment shows that the line
+# is up.
 _RETRY = 2000
 _HEARTBEAT = 15.0
 _LONGEST_NUMBER = 18
 # Whatever a reader has is to be forgotten: all that there is comes anew.
 _RESET = b"event: reset\ndata: {}\n\n"
+_COMMENT = b":\n\n"
 
 
 class EventIds:
@@ -35,16 +37,17 @@ class EventIds:
         return int(number) if int(number) <= feed.shown else 0
 
 
-async def stream(feed: Feed, after: int, wants: Wants) -> AsyncIterator[bytes]:
-    """What goes over the line to one reader, until the feed ends."""
+async def stream(feed: Feed, after: int, wants: Wants, clock: Clock) -> AsyncIterator[bytes]:
+    """What goes over the line to one reader, until the feed ends. The feed is shown now and then, also unchanged."""
     yield b"retry: %d\n\n" % _RETRY
     if not after:
         yield _RESET
     with feed.reader(after, wants) as reader:
+        sent_at = clock.monotonic()
         while not feed.ended:
-            try:
-                async with asyncio.timeout(_HEARTBEAT):
-                    events = await reader.next()
-            except TimeoutError:
-                events = b":\n\n"
-            yield events
+            events = await reader.next()
+            now = clock.monotonic()
+            if not events and now - sent_at < _HEARTBEAT:
+                continue
+            yield events or _COMMENT
+            sent_at = now

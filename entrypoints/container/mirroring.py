@@ -11,10 +11,11 @@ from adapters.memory.stored_types import MemoryStoredTypes
 from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
 from application.feed import Feed
 from application.ports import KeyValueStore
+from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
 from application.record_mirror import RECORDS, RecordMirror
 from application.store_health import STORE, StoreHealth
-from application.subscription import SUBSCRIPTION, Subscription
+from application.subscription import Subscription
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports

@@ -35,6 +35,7 @@ class ReadingContainer(MirrorContainer):
             event_ids=MirrorContainer.event_ids,
             records=records,
             readiness=MirrorContainer.readiness,
+            clock=Foundations.clock,
             metrics=metrics.provided.text,
             origins=Foundations.given.http_origins,
             token=providers.Callable(

@@ -13,10 +13,11 @@ from application.backoff import Backoff
 from application.events import StoreFailed
 from application.feed import Feed
 from application.ports import StoreUnavailable
+from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
 from application.record_mirror import RECORDS, RecordMirror
 from application.store_health import STORE, StoreHealth
-from application.subscription import SUBSCRIPTION, Subscription
+from application.subscription import Subscription
 from application.tally import Tally
 from domain.instants import InstantReader
 from domain.ordering import Newest
@@ -224,3 +225,14 @@ async def test_a_round_that_fails_is_begun_again() -> None:
             await mirrored.passes(0.1)
 
         assert mirrored.shown == {"a": record(NEW)}
+
+
+async def test_where_nothing_changes_the_feed_is_shown_all_the_same() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        with mirrored.feed.reader(mirrored.feed.shown) as reader:
+            waiting = asyncio.create_task(reader.next())
+            await mirrored.passes(4.0)
+            assert not waiting.done()
+            await mirrored.passes(2.0)
+
+            assert await waiting == b""
