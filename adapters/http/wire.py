@@ -1,9 +1,10 @@
 """The listening socket and what comes over it, before there is a request to answer."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -12,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Seconds and bytes within which a request must be there, whole.
 _PATIENCE = 10.0
 _LONGEST_REQUEST = 64 * 1024
+# Bytes that the kernel takes over and cannot send yet, for each connection: what waits there gets old, and is out of
+# reach. (What is on its way, or in the reader's own buffer, comes on top.)
+_MOST_UNSENT = 64 * 1024
 # Seconds that connections have to finish at the end.
 _FAREWELL = 2
 
@@ -94,6 +98,11 @@ class HttpServer:
             self._socket = socket.create_server((self._host, self._port), family=family, backlog=2048)
         except OSError as error:
             raise AddressInUse(f"cannot listen on {self._host} port {self._port}: {error.strerror}") from None
+        # Connections that are accepted inherit it. (asyncio does so only where it has made the socket.)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
+        _allow_many_connections()
         host, port, *_ = self._socket.getsockname()
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -104,3 +113,10 @@ class HttpServer:
     def close(self) -> None:
         """Listen no more; returns at once."""
         self._server.should_exit = True
+
+
+def _allow_many_connections() -> None:
+    """As many files as the system lets this process have: each reader is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
