@@ -7,6 +7,7 @@ from collections.abc import Callable
 from loguru import logger
 
 from entrypoints.container.reading import ReadingContainer
+from entrypoints.garbage import keep_collections_short
 from entrypoints.logs import set_up_logs
 from entrypoints.mirrored import listening, mirrored, refusal_in
 from entrypoints.settings import Settings, mask_url
@@ -39,7 +40,9 @@ async def serve_records(container: ReadingContainer, stop: asyncio.Event, announ
     announce(http.open())
     async with mirrored(container), asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(http.serve(), name="http")
+        collecting = tasks.create_task(keep_collections_short(container.feed(), container.clock()), name="garbage")
         await stop.wait()
+        collecting.cancel()
         container.feed().end()
         http.close()
         await serving

@@ -1,0 +1,66 @@
+"""Cycles of objects are collected once many readers have gone, and are out of sight before that."""
+
+import asyncio
+import gc
+import weakref
+
+from application.feed import Feed
+from entrypoints.garbage import keep_collections_short
+from tests.world import TurnedClock, no_task_left_running
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_what_has_been_there_for_a_while_is_looked_at_when_many_have_gone() -> None:
+    feed, clock = Feed(lambda number, type_, record: b""), TurnedClock()
+    with no_task_left_running():
+        keeping = asyncio.create_task(keep_collections_short(feed, clock))
+        try:
+            await turns()
+            cycle = Cycle()
+            seen = weakref.ref(cycle)
+            clock.pass_time(1.0)
+            await turns()
+            del cycle
+            gc.collect()
+            assert seen() is not None
+
+            for _ in range(1001):
+                with feed.reader():
+                    pass
+            clock.pass_time(1.0)
+            await turns()
+
+            assert seen() is None
+        finally:
+            keeping.cancel()
+            gc.unfreeze()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_and_now_and_then_in_any_case() -> None:
+    feed, clock = Feed(lambda number, type_, record: b""), TurnedClock()
+    keeping = asyncio.create_task(keep_collections_short(feed, clock))
+    try:
+        await turns()
+        cycle = Cycle()
+        seen = weakref.ref(cycle)
+        clock.pass_time(1.0)
+        await turns()
+        del cycle
+        clock.pass_time(600.0)
+        await turns()
+
+        assert seen() is None
+    finally:
+        keeping.cancel()
+        gc.unfreeze()
+        await asyncio.gather(keeping, return_exceptions=True)
