@@ -8,6 +8,7 @@ from typing import Any
 from tests.loops import Run, loop_on_a_thread
 from tests.proxy import TcpProxy
 from tests.servers import Server
+from tests.serving import Api
 
 
 class Wire:
@@ -15,6 +16,7 @@ class Wire:
 
     def __init__(self, proxy: TcpProxy, run: Run) -> None:
         self._proxy, self._run = proxy, run
+        self.port = proxy.port
         self.url = f"redis://127.0.0.1:{proxy.port}/0"
 
     def does(self, fault: Callable[[TcpProxy], Any]) -> Any:
@@ -28,7 +30,7 @@ class Wire:
 
 
 @contextmanager
-def wire_to(server: Server) -> Iterator[Wire]:
+def wire_to(server: Server | Api) -> Iterator[Wire]:
     """A proxy to this server."""
     proxy = TcpProxy("127.0.0.1", server.port)
     with loop_on_a_thread() as run:

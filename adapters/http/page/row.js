@@ -12,6 +12,7 @@ export class Row {
     this.element = null;
     this.drawn = null;
     this.record = null;
+    this.opened = new Set(); // the places in the values that a person has opened: they stay open in the next record
   }
 
   take(record) {
@@ -31,8 +32,11 @@ export class Row {
     if (this.drawn === this.record) return;
     const isNew = this.element === null;
     if (isNew) this.make();
-    const expanded = this.values.querySelector("details")?.open ?? false;
-    this.values.replaceChildren(shown(this.record.values, null, expanded));
+    const focused = this.values.contains(document.activeElement) ? document.activeElement.dataset.path : undefined;
+    this.values.replaceChildren(shown(this.record.values, null, "", this.opened));
+    if (focused !== undefined) {
+      [...this.values.querySelectorAll("summary")].find((it) => it.dataset.path === focused)?.focus({ preventScroll: true });
+    }
     this.time.textContent = this.updated === null ? written(this.record.updated) : local(this.updated);
     this.time.title = written(this.record.updated);
     this.state.title = written(this.record.valid);
@@ -81,22 +85,29 @@ function cell(name, label, text) {
 }
 
 // A value that can be opened, level by level; nothing of a level is made before that.
-function shown(value, name, open) {
-  if (value === null || typeof value !== "object" || isNumber(value)) return leaf(value, name);
+function shown(value, name, path, opened) {
+  if (!isOpenable(value)) return leaf(value, name);
   const details = document.createElement("details");
   const summary = document.createElement("summary");
+  summary.dataset.path = path;
   if (name !== null) summary.append(label(name));
   summary.append(preview(value));
   details.append(summary);
   const fill = () => {
-    if (!details.open || details.childElementCount > 1) return;
+    if (details.childElementCount > 1) return;
     const names = Object.keys(value);
-    for (const member of names.slice(0, MOST_MEMBERS)) details.append(shown(value[member], member, false));
+    for (const member of names.slice(0, MOST_MEMBERS)) {
+      details.append(shown(value[member], member, path + JSON.stringify(member), opened));
+    }
     if (names.length > MOST_MEMBERS) details.append(leaf(`${names.length - MOST_MEMBERS} more`, null));
   };
-  details.addEventListener("toggle", fill);
-  details.open = open;
-  fill();
+  details.open = opened.has(path);
+  if (details.open) fill();
+  details.addEventListener("toggle", () => {
+    if (!details.isConnected) return;
+    if (details.open) fill();
+    opened[details.open ? "add" : "delete"](path);
+  });
   return details;
 }
 
@@ -119,13 +130,20 @@ function label(name) {
   return element;
 }
 
-function preview(value) {
+function isOpenable(value) {
+  return value !== null && typeof value === "object" && !isNumber(value);
+}
+
+function preview(value, depth = 2) {
   let text = Array.isArray(value) ? "[" : "{";
   const end = Array.isArray(value) ? "]" : "}";
   for (const name of Object.keys(value)) {
     if (text.length > PREVIEW) break;
     const member = value[name];
-    const short = typeof member === "string" ? JSON.stringify(member.slice(0, PREVIEW)) : member !== null && typeof member === "object" && !isNumber(member) ? (Array.isArray(member) ? "[…]" : "{…}") : textOf(member);
+    const short = isOpenable(member) && depth === 1 ? (Array.isArray(member) ? "[…]" : "{…}")
+      : isOpenable(member) ? preview(member, depth - 1)
+      : typeof member === "string" ? JSON.stringify(member.slice(0, PREVIEW))
+      : textOf(member);
     text += `${text.length > 1 ? ", " : ""}${Array.isArray(value) ? "" : `${name.slice(0, PREVIEW)}: `}${short}`;
   }
   return text.length > PREVIEW ? `${text.slice(0, PREVIEW)}…` : text + end;
