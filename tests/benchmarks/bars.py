@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .contestants import LOOP, OURS
-from .figures import CPU, CPU_SHARE, CUTS, P50, P99, PEAK, RATE, READY, RSS, UNDELIVERED, WRONG
+from .figures import BACKWARDS, CPU, CPU_SHARE, CUTS, LATE_P99, P50, P99, PEAK, RATE, READY, RSS, UNDELIVERED, WRONG
 from .scenarios.bursts import PLAIN_LOOP
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ BARS = (
     Bar("idle", "CPU % of a core", CPU_SHARE, 1, below=True),
     Bar("idle", "RSS MiB", RSS, 64, below=True),
     Bar("idle", "seconds until subscribed", READY, 1, below=True),
+    Bar("fan-out", "p99 ms", LATE_P99, 250),
+    Bar("fan-out", "older after newer, worst round", BACKWARDS, 0, worst=True),
 )
 
 

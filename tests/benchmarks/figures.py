@@ -32,6 +32,11 @@ P99 = Figure("p99_us", "p99 µs")
 CPU_SHARE = Figure("cpu_percent", "CPU % of a core", 3)
 RSS = Figure("rss_mib", "RSS MiB", 1)
 READY = Figure("ready_seconds", "ready s", 3)
+LATE_P50 = Figure("late_p50_ms", "p50 ms")
+LATE_P99 = Figure("late_p99_ms", "p99 ms")
+LATE_MAX = Figure("late_max_ms", "max ms")
+BACKWARDS = Figure("backwards", "older after newer")
+PER_READER = Figure("kib_per_reader", "KiB a reader", 1)
 
 
 @dataclass(frozen=True)

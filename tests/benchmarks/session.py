@@ -25,10 +25,34 @@ class Scale:
     flood: int
     latency_samples: int
     idle_seconds: float
+    readers: int  # of the API server's events; of these the stalled ones read nothing
+    stalled: int
+    fan_out_seconds: float
+    idle_readers: int
 
 
-FULL = Scale(messages=100_000, few_keys=1_000, flood=1_000_000, latency_samples=3_000, idle_seconds=10)
-QUICK = Scale(messages=10_000, few_keys=1_000, flood=100_000, latency_samples=300, idle_seconds=2)
+FULL = Scale(
+    messages=100_000,
+    few_keys=1_000,
+    flood=1_000_000,
+    latency_samples=3_000,
+    idle_seconds=10,
+    readers=1_000,
+    stalled=50,
+    fan_out_seconds=20,
+    idle_readers=5_000,
+)
+QUICK = Scale(
+    messages=10_000,
+    few_keys=1_000,
+    flood=100_000,
+    latency_samples=300,
+    idle_seconds=2,
+    readers=100,
+    stalled=5,
+    fan_out_seconds=2,
+    idle_readers=200,
+)
 
 
 @dataclass

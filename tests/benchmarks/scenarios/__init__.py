@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, idle, latency
+from . import bursts, fan_out, idle, latency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,5 +21,7 @@ ALL: Mapping[str, Scenario] = {
         bursts.FLOOD,
         latency.LATENCY,
         idle.IDLE,
+        fan_out.FAN_OUT,
+        fan_out.FAN_OUT_IDLE,
     )
 }
