@@ -31,6 +31,7 @@ class StoredRecord(msgspec.Struct, gc=False, frozen=True):
 class _Members(msgspec.Struct, gc=False):
     values: msgspec.Raw
     updated: msgspec.Raw = NULL
+    valid: msgspec.Raw = NULL
 
 
 _decode = msgspec.json.Decoder(_Members).decode
@@ -41,16 +42,33 @@ _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> StoredRecord | None:
     """What the store holds, or None where it is not a record (absent, or somebody else's string)."""
     try:
-        try:
-            members = _decode(text)
-        except msgspec.DecodeError:
-            members = decode_with_lone_surrogates(text, _Members)
+        members = _members_of(text)
         return StoredRecord(text, instants.read(str(members.updated, "utf-8")), entry)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
+def projection(text: bytes) -> bytes | None:
+    """The record as this service writes it, also where somebody else has written it otherwise; None: it is none."""
+    try:
+        members = _members_of(text)
+        text.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    updated, valid, values = bytes(members.updated), bytes(members.valid), bytes(members.values)
+    if values[:1] not in (b"{", b"[") or b"{" in (updated[:1], valid[:1]) or b"[" in (updated[:1], valid[:1]):
+        return None
+    return b'{"updated":%b,"valid":%b,"values":%b}' % (updated, valid, values)
+
+
 def told(type_: str, record: bytes) -> bytes:
-    """The record as an update message on one line. In JSON a line's end stands between tokens only, where a space does
-    as well."""
+    """A projection as an update message on one line. In JSON a line's end stands between tokens only, where a space
+    does as well."""
     return b'{"type":%b,%b' % (_encode(type_), record[1:].translate(_LINE_ENDS))
+
+
+def _members_of(text: bytes) -> _Members:
+    try:
+        return _decode(text)
+    except msgspec.DecodeError:
+        return decode_with_lone_surrogates(text, _Members)

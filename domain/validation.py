@@ -4,7 +4,6 @@ The rules are checked in the order of `Reason`: size before any parsing, then JS
 members, then the type, then the times.
 """
 
-import fnmatch
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import timedelta
 import msgspec
 
 from domain.errors import Reason, Rejection
+from domain.globs import matcher
 from domain.instants import InstantReader, Time, is_rfc_3339
 from domain.json_text import decode_with_lone_surrogates
 from domain.nesting import MAX_DEPTH, TOO_DEEP, check_depth
@@ -66,12 +66,7 @@ class Validator:
         self._rules = rules
         self._max_bytes = rules.max_message_bytes
         self._instant_of = instants.of
-        self._allowed = (
-            # Redis negates a set of characters with `^`, fnmatch with `!`.
-            re.compile("|".join(fnmatch.translate(glob.replace("[^", "[!")) for glob in rules.allowed_types))
-            if rules.allowed_types
-            else None
-        )
+        self._allowed = matcher(rules.allowed_types)
         self._reserved = frozenset(rules.reserved_types)
         self._reserved_prefixes = tuple(rules.reserved_prefixes)
         self._forbids = bool(rules.allowed_types or rules.reserved_types or rules.reserved_prefixes)
@@ -112,7 +107,7 @@ class Validator:
     def _is_forbidden(self, type_: str) -> bool:
         if type_ in self._reserved or type_.startswith(self._reserved_prefixes):
             return True
-        return self._allowed is not None and not self._allowed.match(type_)
+        return self._allowed is not None and not self._allowed(type_)
 
     def _check_times(self, message: UpdateMessage, members: _Members) -> UpdateMessage | Rejection:
         valid_instant = self._instant_of(members.valid)

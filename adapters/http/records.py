@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from application.feed import Feed
 from application.ports import Clock, KeyValueStore
 from domain.instants import InstantReader
-from domain.stored_record import StoredRecord
+from domain.stored_record import projection
 from domain.validation import Validator
 
 
@@ -48,14 +48,12 @@ class Records:
         store: KeyValueStore,
         feed: Feed,
         validator: Validator,
-        read_record: Callable[[bytes, bytes | None], StoredRecord | None],
         instants: InstantReader,
         clock: Clock,
     ) -> None:
         self._store = store
         self._feed = feed
         self._validator = validator
-        self._read_record = read_record
         self._instants = instants
         self._clock = clock
         self._sorted: list[str] = []
@@ -66,7 +64,7 @@ class Records:
         if not self._validator.permits(type_):
             return None
         (text,) = await self._store.read([type_])
-        return None if text is None or self._read_record(text, None) is None else text
+        return None if text is None else projection(text)
 
     def page(self, after: str, limit: int) -> KeyPage:
         """The types behind `after`, in the order of their code points."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.instants import InstantReader
-from domain.stored_record import StoredRecord, read_record
+from domain.stored_record import StoredRecord, projection, read_record, told
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules, Validator
 
@@ -103,3 +103,38 @@ class TestWhatTheStoreHolds:
     )
     def test_is_no_record_where_it_is_somebody_elses(self, text: bytes) -> None:
         assert read(text) is None
+
+
+class TestWhatReadersAreTold:
+    @pytest.mark.parametrize(
+        ("stored", "told_as"),
+        [
+            (b'{"updated":1,"valid":null,"values":{"a": 1.0}}', b'{"updated":1,"valid":null,"values":{"a": 1.0}}'),
+            (b' {"values": [1 ,2],\n"type":"b","x":[{}]}', b'{"updated":null,"valid":null,"values":[1 ,2]}'),
+            (b'{"values":{"a":"\\ud800"}}', b'{"updated":null,"valid":null,"values":{"a":"\\ud800"}}'),
+        ],
+    )
+    def test_is_the_projection_whoever_has_written_it(self, stored: bytes, told_as: bytes) -> None:
+        assert projection(stored) == told_as
+
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            b"",
+            b"text",
+            b"[]",
+            b"{}",
+            b'{"values":1}',
+            b'{"values":{}',
+            b'{"values":{},"updated":[]}',
+            b'{"values":{},"valid":{}}',
+            b'{"values":["\xff"]}',
+        ],
+    )
+    def test_is_nothing_of_what_is_no_record(self, stored: bytes) -> None:
+        assert projection(stored) is None
+
+    def test_is_one_line_of_json_with_its_type(self) -> None:
+        assert told('a"\n', b'{"updated":1,"valid":2,"values":[\r\n1]}') == (
+            b'{"type":"a\\"\\n","updated":1,"valid":2,"values":[  1]}'
+        )
