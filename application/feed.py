@@ -1,18 +1,21 @@
 """The newest record of every type in the order of the changes: what any number of readers follow, each at its own pace.
 
-A reader is a place in that order, and little else. Behind its place is each type once, with its newest record: so one
-that stands still costs next to nothing, gets the newest of everything when it goes on, and never holds up another.
+A reader is a place in that order and nothing else. Behind its place is each type once, with its newest record: so one
+that stands still costs nothing, gets the newest of everything when it goes on, and never holds up another.
 """
 
 import asyncio
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 
-# Bytes that a reader is given at once; one record may be longer. What a connection cannot take yet stays here.
-_SHARE = 64 * 1024
+# What a reader is given at once: so many bytes (one record may be longer), of so many places looked at.
+_SHARE, _LOOKS = 64 * 1024, 250
+# Shares kept for those who come to the same place.
+_SHARES = 64
+# Places beyond twice as many as there are types: then those that something newer has taken are left out.
+_SLACK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,16 @@ class Feed:
 
     def __init__(self, make_event: Callable[[int, str, bytes], bytes]) -> None:
         self._make_event = make_event
-        # In the order of their numbers: what changes goes to the end.
         self._changes: dict[str, Change] = {}
+        # The places: numbers, rising, and the type that changed there.
+        self._numbers: list[int] = []
+        self._types: list[str] = []
         self._newest = 0
         self._shown = 0
         self._news = asyncio.Event()
-        self._waiting = 0
+        self._shares: dict[tuple[int, str], tuple[bytes, int]] = {}
+        self.complete = False
+        """Whether every record has been put once."""
         self.ended = False
         self.readers = 0
         """Those that are there now."""
@@ -54,7 +61,6 @@ class Feed:
         """Those that were there before."""
         self.set_version = 0
         """Another one after each change of which types there are."""
-        self._shares: dict[tuple[int, str], bytes] = {}
 
     @property
     def shown(self) -> int:
@@ -79,10 +85,12 @@ class Feed:
             self.set_version += 1
         elif before.record == record:
             return False
-        else:
-            del self._changes[type_]
         self._newest += 1
         self._changes[type_] = Change(self._newest, type_, record, self._make_event(self._newest, type_, record))
+        self._numbers.append(self._newest)
+        self._types.append(type_)
+        if len(self._numbers) > 2 * len(self._changes) + _SLACK:
+            self._tidy()
         return True
 
     def drop(self, type_: str) -> None:
@@ -90,14 +98,12 @@ class Feed:
         if self._changes.pop(type_, None) is not None:
             self.set_version += 1
 
-    def show(self) -> int:
-        """Let the readers have what was put since the last time; how many have waited for that."""
+    def show(self) -> None:
+        """Let the readers have what was put since the last time, and end their waiting in any case."""
         self._shown = self._newest
         self._shares.clear()
         news, self._news = self._news, asyncio.Event()
         news.set()
-        readers, self._waiting = self._waiting, 0
-        return readers
 
     @contextmanager
     def reader(self, after: int = 0, wants: Wants = ALL) -> Iterator["Reader"]:
@@ -117,26 +123,47 @@ class Feed:
     async def until_shown(self, after: int) -> None:
         """Wait until there are changes behind this number; no longer than to the next `show`, or to the end."""
         if self._shown <= after and not self.ended:
-            self._waiting += 1
             await self._news.wait()
 
-    def behind(self, after: int) -> deque[str]:
-        """The types that have changed since, the first change first."""
-        types: deque[str] = deque()
-        for change in takewhile(lambda change: change.number > after, reversed(self._changes.values())):
-            types.appendleft(change.type)
-        return types
+    def behind(self, after: int) -> Iterator[tuple[int, Change | None]]:
+        """What is shown behind this number, place by place; None: something newer of its type has another place."""
+        for index in range(bisect_right(self._numbers, after), len(self._numbers)):
+            number = self._numbers[index]
+            if number > self._shown:
+                return
+            type_ = self._types[index]
+            yield number, self._changes[type_] if self._is_newest(number, type_) else None
 
-    def share(self, after: int, wants: Wants) -> bytes | None:
-        """All events behind this number, put together once for all readers that are there; None: they are too many."""
+    def share(self, after: int, wants: Wants) -> tuple[bytes, int]:
+        """The next events behind this number, and the number up to which that is everything. Made once for all."""
         key = (after, wants.name)
-        if (events := self._shares.get(key)) is None:
-            reader = Reader(self, after, wants)
-            events = reader.take()
-            if reader.after < self._shown:
-                return None
-            self._shares[key] = events
-        return events
+        if (share := self._shares.get(key)) is None:
+            if len(self._shares) >= _SHARES:
+                self._shares.clear()
+            share = self._shares[key] = self._make_share(after, wants.matches)
+        return share
+
+    def _make_share(self, after: int, matches: Callable[[str], object] | None) -> tuple[bytes, int]:
+        events: list[bytes] = []
+        size = 0
+        for looks, (number, change) in enumerate(self.behind(after)):
+            if size >= _SHARE or looks >= _LOOKS:
+                return b"".join(events), after
+            after = number
+            if change is not None and (matches is None or matches(change.type)):
+                events.append(change.event)
+                size += len(change.event)
+        return b"".join(events), max(after, self._shown)
+
+    def _tidy(self) -> None:
+        places = zip(self._numbers, self._types, strict=True)
+        kept = [(number, type_) for number, type_ in places if self._is_newest(number, type_)]
+        self._numbers = [number for number, _ in kept]
+        self._types = [type_ for _, type_ in kept]
+
+    def _is_newest(self, number: int, type_: str) -> bool:
+        change = self._changes.get(type_)
+        return change is not None and change.number == number
 
 
 class Reader:
@@ -146,39 +173,20 @@ class Reader:
         self._feed = feed
         self._wants = wants
         self.after = after
-        # Where it lags by more than one share, the types that are left; of each what is the newest when its turn comes.
-        self._left: deque[str] = deque()
-        self._until = after
 
     async def next(self) -> bytes:
         """Events, as many as may be sent at once. Where there are none it waits for the next `show`, and may get none.
 
         There may be more as long as `after` is less than what is shown.
         """
-        feed = self._feed
-        await feed.until_shown(self.after)
-        events = None if self._left else feed.share(self.after, self._wants)
-        if events is None:
-            return self.take()
-        self.after = feed.shown
+        await self._feed.until_shown(self.after)
+        events = self.take()
+        if not events:
+            # Those that it does not want may be many.
+            await asyncio.sleep(0)
         return events
 
     def take(self) -> bytes:
         """The next share, also where it is empty."""
-        feed, matches = self._feed, self._wants.matches
-        if not self._left:
-            self._left, self._until = feed.behind(self.after), feed.shown
-        events: list[bytes] = []
-        size = 0
-        while self._left and size < _SHARE:
-            change = feed.change(self._left.popleft())
-            # What has changed again meanwhile comes again, later.
-            if change is None or change.number > self._until:
-                continue
-            self.after = change.number
-            if matches is None or matches(change.type):
-                events.append(change.event)
-                size += len(change.event)
-        if not self._left:
-            self.after = self._until
-        return b"".join(events)
+        events, self.after = self._feed.share(self.after, self._wants)
+        return events

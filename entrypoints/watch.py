@@ -2,21 +2,20 @@
 
 import asyncio
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
-from fnmatch import translate
 from typing import Any, TextIO, cast
 
 from application.feed import Change
+from domain.globs import matcher
 from domain.stored_record import told
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.logs import set_up_logs
-from entrypoints.mirrored import listening, mirrored, refusal_in
+from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in
 from entrypoints.printable import printable
-from entrypoints.settings import Loaded, SettingsError
+from entrypoints.settings import Loaded
 from entrypoints.standard_error import StandardError
 from entrypoints.stored_rows import row_of
 
@@ -30,9 +29,10 @@ async def watch(loaded: Loaded, types: Sequence[str], *, as_json: bool) -> int:
         settings = settings.model_copy(update={"log_level": "WARNING"})
     set_up_logs(settings.log_level, settings.log_format, cast("TextIO", StandardError()))
     container = MirrorContainer(settings=settings)
-    if container.backend() == "memory" or container.embedded_server() is not None:
-        raise SettingsError("redis_url: this command takes the address of a running server, redis://HOST:PORT")
-    wanted: Wanted = re.compile("|".join(map(translate, types))).match if types else lambda _: True
+    needs_a_running_server(container)
+    wanted: Wanted = matcher(types) or (lambda _: True)
+    # What the terminal's encoding has not is shown by its number.
+    cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     view = _table_view() if sys.stdout.isatty() and not as_json else None
     try:
         async with mirrored(container):
@@ -40,10 +40,12 @@ async def watch(loaded: Loaded, types: Sequence[str], *, as_json: bool) -> int:
                 asyncio.create_task(view(container, wanted) if view else _lines(container, wanted, as_json)),
                 asyncio.create_task(_signal()),
             ]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+            for end in done:
+                end.result()
     except BaseExceptionGroup as group:
         print(f"kv-updater: Redis refuses what watch needs: {printable(refusal_in(group))}", file=sys.stderr)
         return 1
@@ -83,8 +85,8 @@ async def _lines(container: MirrorContainer, wanted: Wanted, as_json: bool) -> N
     try:
         while True:
             await feed.until_shown(after)
-            types, after = feed.behind(after), feed.shown
-            changes = [change for type_ in types if wanted(type_) and (change := feed.change(type_)) is not None]
+            changes = [change for _, change in feed.behind(after) if change is not None and wanted(change.type)]
+            after = feed.shown
             if changes:
                 texts = map(line, changes)
                 print("\n".join(map(printable, texts) if sys.stdout.isatty() or not as_json else texts), flush=True)

@@ -14,8 +14,6 @@ from domain.stored_record import told
 _RETRY = 2000
 _HEARTBEAT = 15.0
 _LONGEST_NUMBER = 18
-# Whatever a reader has is to be forgotten: all that there is comes anew.
-_RESET = b"event: reset\ndata: {}\n\n"
 _COMMENT = b":\n\n"
 
 
@@ -29,6 +27,10 @@ class EventIds:
         """The event of a change."""
         return b"id: %b-%d\nevent: update\ndata: %b\n\n" % (self._epoch.encode(), number, told(type_, record))
 
+    def reset(self) -> bytes:
+        """Whatever a reader has is to be forgotten: all that there is comes anew. Its id is that of the beginning."""
+        return b"id: %b-0\nevent: reset\ndata: {}\n\n" % self._epoch.encode()
+
     def number(self, last_event_id: str, feed: Feed) -> int:
         """The change after which a reader with this id goes on: 0 where it is not one of ours."""
         epoch, _, number = last_event_id.partition("-")
@@ -37,11 +39,14 @@ class EventIds:
         return int(number) if int(number) <= feed.shown else 0
 
 
-async def stream(feed: Feed, after: int, wants: Wants, clock: Clock) -> AsyncIterator[bytes]:
+async def stream(
+    feed: Feed, event_ids: EventIds, last_event_id: str, wants: Wants, clock: Clock
+) -> AsyncIterator[bytes]:
     """What goes over the line to one reader, until the feed ends. The feed is shown now and then, also unchanged."""
     yield b"retry: %d\n\n" % _RETRY
+    after = event_ids.number(last_event_id, feed)
     if not after:
-        yield _RESET
+        yield event_ids.reset()
     with feed.reader(after, wants) as reader:
         sent_at = clock.monotonic()
         while not feed.ended:

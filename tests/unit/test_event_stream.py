@@ -16,10 +16,10 @@ async def test_first_what_is_there_then_comments_where_it_is_quiet_and_at_the_en
     feed, clock = Feed(IDS.event), SimulatedClock()
     feed.put("a", b'{"updated":1}')
     feed.show()
-    async with aclosing(stream(feed, 0, ALL, clock)) as line:
+    async with aclosing(stream(feed, IDS, "", ALL, clock)) as line:
         assert [await anext(line) for _ in range(3)] == [
             b"retry: 2000\n\n",
-            b"event: reset\ndata: {}\n\n",
+            b"id: e-0\nevent: reset\ndata: {}\n\n",
             b'id: e-1\nevent: update\ndata: {"type":"a","updated":1}\n\n',
         ]
         waiting = asyncio.ensure_future(anext(line))
@@ -40,7 +40,7 @@ async def test_who_has_everything_gets_nothing_at_first() -> None:
     feed.put("a", b'{"updated":1}')
     feed.show()
 
-    async with aclosing(stream(feed, IDS.number("e-1", feed), ALL, SimulatedClock())) as line:
+    async with aclosing(stream(feed, IDS, "e-1", ALL, SimulatedClock())) as line:
         assert await anext(line) == b"retry: 2000\n\n"
         waiting = asyncio.ensure_future(anext(line))
         await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_who_has_everything_gets_nothing_at_first() -> None:
         assert await waiting == b'id: e-2\nevent: update\ndata: {"type":"a","updated":2}\n\n'
 
 
-@pytest.mark.parametrize("unknown", ["", "e", "e-", "e-2", "e--1", "f-1", "e-1\u00b2", "e-" + "9" * 30])
+@pytest.mark.parametrize("unknown", ["", "e", "e-0", "e-", "e-2", "e--1", "f-1", "e-1\u00b2", "e-" + "9" * 30])
 def test_an_id_that_is_none_of_this_feed_is_that_of_its_beginning(unknown: str) -> None:
     feed = Feed(IDS.event)
     feed.put("a", b"{}")

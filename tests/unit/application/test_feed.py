@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.feed import ALL, Feed, Wants
+from application.feed import ALL, Feed, Reader, Wants
 
 
 def event(number: int, type_: str, record: bytes) -> bytes:
@@ -26,6 +26,13 @@ async def got(feed: Feed, after: int = 0, wants: Wants = ALL) -> bytes:
     with feed.reader(after, wants) as reader:
         async with asyncio.timeout(1):
             return await reader.next()
+
+
+async def everything(feed: Feed, reader: Reader) -> bytes:
+    events = b""
+    while reader.after < feed.shown:
+        events += await reader.next()
+    return events
 
 
 async def test_a_new_reader_gets_every_record_once_in_the_order_of_their_last_changes(feed: Feed) -> None:
@@ -58,7 +65,7 @@ async def test_what_is_put_is_not_given_out_before_it_is_shown(feed: Feed) -> No
         await asyncio.sleep(0)
         assert not waiting.done()
 
-        assert feed.show() == 1  # one waits
+        feed.show()
 
         assert await waiting == b"2 a 2\n"
 
@@ -68,7 +75,7 @@ async def test_a_reader_that_stands_still_gets_the_newest_of_each_type(feed: Fee
         for number in range(1000):
             put(feed, a=str(number), b=str(-number))
 
-        assert await reader.next() == b"1999 a 999\n2000 b -999\n"
+        assert await everything(feed, reader) == b"1999 a 999\n2000 b -999\n"
 
 
 async def test_what_is_too_much_at_once_comes_in_shares_and_what_changes_meanwhile_comes_later(feed: Feed) -> None:
@@ -83,9 +90,7 @@ async def test_what_is_too_much_at_once_comes_in_shares_and_what_changes_meanwhi
         feed.drop("type 8")
         feed.show()
 
-        rest = b""
-        while reader.after < feed.shown:
-            rest += await reader.next()
+        rest = await everything(feed, reader)
 
     assert [line.split(b" x")[0] for line in rest.splitlines()] == [
         b"5 type 4",
@@ -154,3 +159,36 @@ async def test_at_the_end_nobody_waits_any_longer(feed: Feed) -> None:
 
         assert await waiting == b""
     assert feed.readers == 0
+
+
+async def test_a_filter_that_wants_nothing_of_many_is_no_long_look(feed: Feed) -> None:
+    for number in range(1000):
+        feed.put(f"type {number}", b"1")
+    feed.show()
+    asked: list[str] = []
+    with feed.reader(0, Wants("none", asked.append)) as reader:
+        assert await reader.next() == b""
+        assert len(asked) <= 250
+
+        assert await everything(feed, reader) == b""
+    assert len(asked) == 1000
+
+
+async def test_shares_are_not_kept_without_end(feed: Feed) -> None:
+    put(feed, a="1")
+
+    for number in range(200):
+        assert await got(feed, 0, Wants(str(number))) == b"1 a 1\n"
+
+    assert len(feed._shares) <= 64
+
+
+async def test_places_that_something_newer_has_taken_are_left_out(feed: Feed) -> None:
+    for number in range(5000):
+        put(feed, a=str(number), b=str(number))
+        if number == 10:
+            feed.drop("b")
+
+    assert len(feed._numbers) < 1100
+    with feed.reader(9_000) as reader:
+        assert await everything(feed, reader) == b"9999 a 4999\n10000 b 4999\n"
