@@ -5,19 +5,17 @@ change or has: what readers get is what the store holds, read after the hint.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Sequence
 
 from application.feed import Feed
+from application.hints import Hint, Hints
 from application.ports import Clock, Delivery, KeyValueStore, StoredTypes, StoreUnavailable
 from application.readiness import Readiness
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.waiting import unless
 from domain.errors import Rejection
-from domain.ordering import Ordering
-from domain.stored_record import StoredRecord
+from domain.stored_record import StoredRecord, projection
 from domain.validation import Validator
 
 RECORDS = "records"
@@ -25,8 +23,6 @@ RECORDS = "records"
 
 # Records read at once.
 _BATCH = 500
-# Seconds after which a message that was heard is looked for in the store, at first, and at most; and until when.
-_FIRST_LOOK, _LAST_LOOK, _LONGEST_LOOK = 0.002, 0.5, 10.0
 # Seconds that the first look at all there is waits for the subscription.
 _PATIENCE = 1.0
 # Seconds between two looks at all there is: a key may expire, or be changed by somebody who publishes nothing.
@@ -35,16 +31,6 @@ _ROUND = 60.0
 _QUIET = 5.0
 # Seconds between two batches of such a look, so that it is no burst, and between two shows for each reader, at most.
 _BREATH, _PER_READER, _LONGEST_PAUSE = 0.001, 0.0001, 0.15
-
-
-@dataclass(slots=True)
-class _Hint:
-    """A message that may have become a record. `due`: when to look for that again."""
-
-    record: StoredRecord
-    due: float
-    delay: float
-    until: float
 
 
 class RecordMirror:
@@ -60,7 +46,7 @@ class RecordMirror:
         store_health: StoreHealth,
         readiness: Readiness,
         validator: Validator,
-        ordering: Ordering,
+        hints: Hints,
         read_record: Callable[[bytes, bytes | None], StoredRecord | None],
         clock: Clock,
     ) -> None:
@@ -71,10 +57,9 @@ class RecordMirror:
         self._store_health = store_health
         self._readiness = readiness
         self._validator = validator
-        self._ordering = ordering
         self._read_record = read_record
         self._clock = clock
-        self._hints: dict[str, _Hint] = {}
+        self._hints = hints
         self._hinted = asyncio.Event()
         self._look = asyncio.Event()
         self._changed = asyncio.Event()
@@ -104,14 +89,10 @@ class RecordMirror:
         await self._subscription.stop()
 
     def _take(self, deliveries: Sequence[Delivery]) -> None:
-        now, wall = self._clock.monotonic(), self._clock.now()
         for payload, channel, _ in deliveries:
             message = self._validator.accept(payload, channel)
-            if isinstance(message, Rejection):
-                continue
-            record, before = StoredRecord.of(message), self._hints.get(message.type)
-            if before is None or self._ordering.supersedes(record, before.record, wall):
-                self._hints[message.type] = _Hint(record, now, _FIRST_LOOK, now + _LONGEST_LOOK)
+            if not isinstance(message, Rejection) and not self._hints.add(message.type, StoredRecord.of(message)):
+                self._look.set()
         self._hinted.set()
 
     async def _note_confirmations(self) -> None:
@@ -122,31 +103,23 @@ class RecordMirror:
     async def _follow_hints(self) -> None:
         while True:
             self._hinted.clear()
-            now = self._clock.monotonic()
-            due = {type_: hint for type_, hint in self._hints.items() if hint.due <= now}
-            if due:
-                await self._look_for(dict(islice(due.items(), _BATCH)))
-            elif self._hints:
-                await unless(self._hinted, self._clock.sleep(min(hint.due for hint in self._hints.values()) - now))
-            else:
+            if hints := self._hints.take(_BATCH):
+                await self._look_for(hints)
+            elif (due := self._hints.next_due()) is None:
                 await self._hinted.wait()
+            else:
+                await unless(self._hinted, self._clock.sleep(due - self._clock.monotonic()))
 
-    async def _look_for(self, hints: Mapping[str, _Hint]) -> None:
+    async def _look_for(self, hints: Sequence[Hint]) -> None:
         try:
-            found = await self._read(list(hints))
+            records = await self._read([hint.type for hint in hints])
         except StoreUnavailable as error:
+            if not self._hints.back(hints):
+                self._look.set()
             await self._clock.sleep(self._store_health.failed(error))
             return
-        now, wall = self._clock.monotonic(), self._clock.now()
-        for (type_, hint), record in zip(hints.items(), found, strict=True):
-            hint.due, hint.delay = now + hint.delay, min(_LAST_LOOK, 2 * hint.delay)
-            over = now > hint.until or (
-                record is not None
-                and (record.text == hint.record.text or not self._ordering.supersedes(hint.record, record, wall))
-            )
-            # Another hint may have come meanwhile.
-            if over and self._hints[type_] is hint:
-                del self._hints[type_]
+        for hint, record in zip(hints, records, strict=True):
+            self._hints.found(hint, None if record is None else self._read_record(record, None))
 
     async def _look_through(self) -> None:
         # Most often the subscription is confirmed at once: then it is enough to look after that.
@@ -158,6 +131,8 @@ class RecordMirror:
             except StoreUnavailable as error:
                 await self._clock.sleep(self._store_health.failed(error))
             else:
+                self._store_health.worked()
+                self._feed.complete = True
                 self._readiness.holds(RECORDS)
                 await unless(self._look, self._clock.sleep(_ROUND))
 
@@ -175,22 +150,34 @@ class RecordMirror:
             await self._read(permitted[start : start + _BATCH])
             await self._clock.sleep(_BREATH)
 
-    async def _read(self, types: Sequence[str]) -> Sequence[StoredRecord | None]:
+    async def _read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         async with self._reading:
-            texts = await self._store.read(types)
+            texts = await self._texts(types)
             self._store_health.worked()
-            records = [None if text is None else self._read_record(text, None) for text in texts]
+            records = [None if text is None else projection(text) for text in texts]
             for type_, record in zip(types, records, strict=True):
                 if record is None:
                     self._feed.drop(type_)
-                elif self._feed.put(type_, record.text):
+                elif self._feed.put(type_, record):
                     self._changed.set()
         return records
+
+    async def _texts(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        try:
+            return await self._store.read(types)
+        except StoreUnavailable as error:
+            # It may be one key that this account may not read; the others have nothing to do with that.
+            if error.kind != "noperm":
+                raise
+            if len(types) == 1:
+                return [None]
+        half = len(types) // 2
+        return [*await self._texts(types[:half]), *await self._texts(types[half:])]
 
     async def _show(self) -> None:
         while True:
             await unless(self._changed, self._clock.sleep(_QUIET))
             self._changed.clear()
-            readers = self._feed.show()
-            # The more there are, the more events go in one write.
-            await self._clock.sleep(min(_LONGEST_PAUSE, readers * _PER_READER))
+            self._feed.show()
+            # The more readers there are, the more events go in one write.
+            await self._clock.sleep(min(_LONGEST_PAUSE, self._feed.readers * _PER_READER))

@@ -131,6 +131,7 @@ class UnreliableStore(MemoryStore):
         self.commits: list[CommitBatch] = []
         self.meanwhile: Callable[[], None] = lambda: None
         self.meanwhile_reading: Callable[[], None] = lambda: None
+        self.denied: set[str] = set()  # types that may not be read
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         fault = self.faults.pop(0) if self.faults else ""
@@ -155,6 +156,8 @@ class UnreliableStore(MemoryStore):
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         self.meanwhile_reading()
+        if self.denied & set(types):
+            raise StoreUnavailable("noperm", "NOPERM this account may not")
         return await super().read(types)
 
 

@@ -10,6 +10,7 @@ from adapters.http.events import EventIds
 from adapters.memory.stored_types import MemoryStoredTypes
 from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
 from application.feed import Feed
+from application.hints import Hints
 from application.ports import KeyValueStore
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
@@ -70,7 +71,7 @@ class MirrorContainer(Transports, Stores):
         store_health=store_health,
         readiness=readiness,
         validator=Foundations.validator,
-        ordering=Foundations.ordering,
+        hints=providers.Singleton(Hints, ordering=Foundations.ordering, clock=Foundations.clock),
         read_record=Foundations.record_reader,
         clock=Foundations.clock,
     )

@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+import application.hints
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.memory.stored_types import MemoryStoredTypes
 from application.backoff import Backoff
 from application.events import StoreFailed
 from application.feed import Feed
+from application.hints import Hints
 from application.ports import StoreUnavailable
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
@@ -59,7 +61,7 @@ class Mirrored:
             store_health=StoreHealth(check=self.store.check, check_interval=5.0, **around),  # type: ignore[arg-type]
             readiness=self.readiness,
             validator=Validator(ValidationRules(allowed_types=["[a-z]"]), instants),
-            ordering=Newest(timedelta(minutes=5)),
+            hints=Hints(ordering=Newest(timedelta(minutes=5)), clock=self.clock),
             read_record=lambda text, entry: read_record(text, entry, instants),
             clock=self.clock,
         )
@@ -223,6 +225,47 @@ async def test_a_round_that_fails_is_begun_again() -> None:
         failures = []
         for _ in range(10):
             await mirrored.passes(0.1)
+
+        assert mirrored.shown == {"a": record(NEW)}
+
+
+async def test_a_key_that_may_not_be_read_keeps_nobody_from_the_others() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        mirrored.store.denied.add("b")
+        mirrored.store.values |= {"a": record(NEW), "b": record(NEW), "c": record(NEW)}
+        await mirrored.hears(message("b", NEW), message("a", NEW), message("c", NEW))
+        await mirrored.passes(0.0)
+
+        assert mirrored.shown == {"a": record(NEW), "c": record(NEW)}
+
+
+async def test_what_is_too_much_to_be_looked_for_is_found_by_looking_at_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with mirroring() as mirrored:
+        monkeypatch.setattr(application.hints, "_MOST", 1)
+        mirrored.store.values |= {"a": record(NEW), "b": record(NEW)}
+        await mirrored.hears(message("a", OLD), message("b", NEW))
+        for _ in range(5):
+            await mirrored.passes(0.01)
+
+        assert mirrored.shown == {"a": record(NEW), "b": record(NEW)}
+
+
+async def test_what_is_given_up_while_the_store_fails_is_found_by_looking_at_everything() -> None:
+    async with mirroring() as mirrored:
+
+        def fail() -> None:
+            raise StoreUnavailable("loading", "LOADING")
+
+        mirrored.store.meanwhile_reading = fail
+        mirrored.store.values["a"] = record(NEW)
+        await mirrored.hears(message("a", NEW))
+        for _ in range(30):
+            await mirrored.passes(1.0)
+        mirrored.store.meanwhile_reading = lambda: None
+        for _ in range(10):
+            await mirrored.passes(0.5)
 
         assert mirrored.shown == {"a": record(NEW)}
 
