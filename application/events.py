@@ -206,6 +206,14 @@ class ReadinessChanged:
     why: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """A reader's request was not answered, or not to its end, for a reason of our own."""
+
+    path: str
+    detail: str
+
+
 Event = (
     Subscribed
     | SubscribedInGap
@@ -231,4 +239,5 @@ Event = (
     | AcknowledgementFailed
     | EntriesLost
     | EntriesClaimed
+    | RequestFailed
 )

@@ -8,6 +8,9 @@ from application.ports import StoreRefused, SubscriptionRefused
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.settings import Settings, SettingsError
 
+# Seconds that the end of the subscription may take: nothing is lost without it.
+_FAREWELL = 1.0
+
 
 def listening(settings: Settings, command: str) -> Settings:
     """With the channel on which changes are told: that of the committed records where there is one.
@@ -28,6 +31,12 @@ def listening(settings: Settings, command: str) -> Settings:
     return settings.model_copy(update=changes)
 
 
+def needs_a_running_server(container: MirrorContainer) -> None:
+    """Raises SettingsError."""
+    if container.backend() == "memory" or container.embedded_server() is not None:
+        raise SettingsError("redis_url: this command takes the address of a running server, redis://HOST:PORT")
+
+
 @contextlib.asynccontextmanager
 async def mirrored(container: MirrorContainer) -> AsyncIterator[None]:
     """The feed follows the store. Raises an ExceptionGroup with what the mirror raises: see `refusal_in`."""
@@ -42,7 +51,7 @@ async def mirrored(container: MirrorContainer) -> AsyncIterator[None]:
             container.feed().end()
             await mirror.stop()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(container.settings().shutdown_timeout):
+                async with asyncio.timeout(_FAREWELL):
                     await asyncio.shield(mirroring)
             for task in (mirroring, *beside):
                 task.cancel()

@@ -37,9 +37,9 @@ def picture(above: str, cells: Sequence[Cells], below: str, *, type_width: int |
     table.add_column("values", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("updated", width=8, no_wrap=True)
     table.add_column("age", width=4, justify="right", no_wrap=True)
-    table.add_column("valid", width=12, no_wrap=True)
+    table.add_column("valid", width=13, no_wrap=True)
     for row in cells:
-        validity = Text(f"{row.state:<7}{row.time_left:>5}", _STYLES[row.state])
+        validity = Text(f"{row.state:<7} {row.time_left:>5}", _STYLES[row.state])
         table.add_row(Text(row.type), Text(row.values), row.updated, row.age, validity)
     return Constrain(Group(Text(f"{above}\n"), table, Text(below)), _WIDEST)
 

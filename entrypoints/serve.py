@@ -9,17 +9,18 @@ from loguru import logger
 from entrypoints.container.reading import ReadingContainer
 from entrypoints.garbage import keep_collections_short
 from entrypoints.logs import set_up_logs
-from entrypoints.mirrored import listening, mirrored, refusal_in
+from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in
 from entrypoints.settings import Settings, mask_url
 
 
 async def serve(settings: Settings) -> int:
     """Until a signal comes; the exit code."""
+    container = ReadingContainer(settings=listening(settings, "serve"))
+    needs_a_running_server(container)
     set_up_logs(settings.log_level, settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    container = ReadingContainer(settings=listening(settings, "serve"))
     logger.bind(
         channel=",".join(container.settings().channel),
         redis=mask_url(container.channel_url()),

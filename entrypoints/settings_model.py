@@ -1,5 +1,6 @@
 """The table of settings: every key with its type, its default and one sentence of help."""
 
+import re
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -128,6 +129,22 @@ class Settings(BaseSettings):
         if transport in ("sharded_pubsub", "stream") and any(set("*?[") & set(entry) for entry in channel):
             raise ValueError(f"must not be a pattern where transport is {transport}")
         return channel
+
+    @field_validator("http_token")
+    @classmethod
+    def _token(cls, token: SecretStr | None) -> SecretStr | None:
+        # What a client can send as RFC 6750 has it.
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("printable ASCII characters without spaces, at least one")
+        return token
+
+    @field_validator("http_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^/\s*@]+", origin):
+                raise ValueError(f"must be origins such as https://example.com, with nothing behind: {origin}")
+        return origins
 
     @field_validator("transport")
     @classmethod

@@ -1,14 +1,13 @@
 """The routes: records by REST, changes by Server-Sent Events, the live page, and how the service is."""
 
-import re
 from collections.abc import Callable, Sequence
-from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse
 from fastapi.staticfiles import StaticFiles
@@ -19,9 +18,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from adapters.http.events import EventIds, stream
 from adapters.http.guards import COOKIE, DOCS, Guard, is_token, problem
 from adapters.http.records import Records, is_among, patterns, tag_of
+from application.events import RequestFailed
 from application.feed import ALL, Feed, Wants
-from application.ports import Clock, StoreUnavailable
+from application.ports import Clock, Observer, StoreUnavailable
 from application.readiness import Readiness
+from domain.globs import matcher
 
 _PAGE = Path(__file__).with_name("page")
 _MOST_PATTERNS = 100
@@ -39,19 +40,26 @@ def make_api(
     metrics: Callable[[], bytes],
     origins: Sequence[str],
     token: str | None,
+    hosts: frozenset[str] | None,
+    observer: Observer,
     version: str,
 ) -> FastAPI:
-    """The whole application. `metrics` gives the Prometheus text; `origins` are those that CORS lets in."""
+    """The whole application. `metrics` gives the Prometheus text; `origins` are those that CORS lets in.
+
+    `hosts`: see Guard.
+    """
     # Its pages of the documentation bring along what others load from elsewhere.
     api = FastAPIOffline(
         docs_url=DOCS,
         redoc_url=None,
+        redirect_slashes=False,
         static_url=DOCS + "/assets",
         title="KV-Updater",
         version=version,
         summary="The newest record of every type.",
     )
     api.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    api.add_middleware(Guard, token=token, hosts=hosts)
     if origins:
         api.add_middleware(
             CORSMiddleware,
@@ -60,20 +68,29 @@ def make_api(
             allow_headers=["authorization", "last-event-id", "if-none-match"],
             expose_headers=["etag"],
         )
-    api.add_middleware(Guard, token=token)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return problem(422, "; ".join(f"{wrong['loc'][-1]}: {wrong['msg']}" for wrong in error.errors()))
+
+    @api.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        observer.notice(RequestFailed(request.url.path, f"{type(error).__name__}: {error}"))
+        return problem(500, "internal error")
 
     @api.exception_handler(StoreUnavailable)
     async def unavailable(_: Request, error: StoreUnavailable) -> Response:
         return problem(503, f"the store is not available: {error.kind}", {"retry-after": "1"})
 
-    _add_records(api, records)
+    _add_records(api, records, feed)
     _add_events(api, feed, event_ids, clock)
-    _add_probes(api, readiness, metrics)
+    _add_probes(api, readiness, metrics, open_to_all=token is None)
     _add_page(api, token)
     return api
 
 
-def _add_records(api: FastAPI, records: Records) -> None:
+def _add_records(api: FastAPI, records: Records, feed: Feed) -> None:
+    @api.head("/key/{type:path}", include_in_schema=False)
     @api.get("/key/{type:path}", tags=["records"], responses={304: {}, 404: {}, 503: {}})
     async def key(type: str, if_none_match: Annotated[str, Header()] = "") -> Response:  # noqa: A002 (the path's name)
         """The stored record of a type, byte for byte. Never older than what `/events` has told of it."""
@@ -85,12 +102,15 @@ def _add_records(api: FastAPI, records: Records) -> None:
             return Response(status_code=304, headers=headers)
         return Response(record, media_type=_JSON, headers=headers)
 
-    @api.get("/keys", tags=["records"])
+    @api.head("/keys", include_in_schema=False)
+    @api.get("/keys", tags=["records"], responses={503: {}})
     async def keys(
         after: Annotated[str, Query(description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
         """The types that have a record, in order, with `updated`, `valid` and the age in seconds."""
+        if not feed.complete:
+            return problem(503, "not every record has been found yet", {"retry-after": "1"})
         return Response(msgspec.json.encode(records.page(after, limit)), media_type=_JSON)
 
 
@@ -108,7 +128,7 @@ def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds, clock: Clock) -> 
             wants = _wants(types)
         except ValueError as error:
             return problem(400, str(error))
-        events = stream(feed, event_ids.number(last_event_id, feed), wants, clock)
+        events = stream(feed, event_ids, last_event_id, wants, clock)
         return EventSourceResponse(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
 
 
@@ -119,19 +139,24 @@ def _wants(types: str) -> Wants:
         return ALL
     if len(globs) > _MOST_PATTERNS:
         raise ValueError(f"types: at most {_MOST_PATTERNS} are taken")
-    return Wants(",".join(globs), re.compile("|".join(map(translate, globs))).match)
+    return Wants(",".join(globs), matcher(globs))
 
 
-def _add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes]) -> None:
+def _add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes], *, open_to_all: bool) -> None:
+    @api.head("/livez", include_in_schema=False)
     @api.get("/livez", tags=["probes"])
     async def livez() -> JSONResponse:
         """That this is answered is all."""
         return JSONResponse({"alive": True})
 
+    @api.head("/readyz", include_in_schema=False)
     @api.get("/readyz", tags=["probes"], responses={503: {}})
     async def readyz() -> JSONResponse:
-        """Whether changes come through and records can be read; with 503 why not."""
+        """Whether changes come through and records can be read; with 503 why not, and no more of it than which, where
+        a token is asked for."""
         why_not = readiness.why_not
+        if why_not is not None and not open_to_all:
+            why_not = why_not.partition(":")[0]
         return JSONResponse({"ready": why_not is None, "why_not": why_not}, 200 if why_not is None else 503)
 
     @api.get("/metrics", tags=["probes"])
@@ -141,6 +166,7 @@ def _add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes]
 
 
 def _add_page(api: FastAPI, token: str | None) -> None:
+    @api.head("/", include_in_schema=False)
     @api.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers={"cache-control": "no-cache"})

@@ -28,11 +28,16 @@ _HEADERS = {
 
 
 class Guard:
-    """An ASGI middleware. `token` (None: none is asked for) comes as `Authorization: Bearer`, or as a cookie."""
+    """An ASGI middleware. `token` (None: none is asked for) comes as `Authorization: Bearer`, or as a cookie.
 
-    def __init__(self, app: ASGIApp, *, token: str | None) -> None:
+    Given `hosts`, only requests for one of them are answered: else a page that has its own name point here (DNS
+    rebinding) could read what is meant for this machine.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None, hosts: frozenset[str] | None) -> None:
         self._app = app
         self._token = token
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,6 +53,9 @@ class Guard:
 
         if len(scope["query_string"]) > _LONGEST_QUERY:
             answer = problem(414, f"a query of at most {_LONGEST_QUERY} bytes is taken")
+            await answer(scope, receive, send_with_headers)
+        elif self._hosts is not None and _host_of(scope) not in self._hosts:
+            answer = problem(421, "this host's name is not served: see http_origins")
             await answer(scope, receive, send_with_headers)
         elif not self._may(scope):
             answer = problem(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
@@ -81,3 +89,8 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 def _is_under(path: str, open_: str) -> bool:
     return path.startswith(open_) if open_.endswith("/") and len(open_) > 1 else path == open_
+
+
+def _host_of(scope: Scope) -> str:
+    host: str = Headers(scope=scope).get("host", "")
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0].lower()

@@ -1,11 +1,12 @@
 """The listening socket and what comes over it, before there is a request to answer."""
 
 import asyncio
+import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Seconds and bytes within which a request must be there, whole.
 _PATIENCE = 10.0
 _LONGEST_REQUEST = 64 * 1024
+# Seconds for which an answer may wait for its reader.
+_LONGEST_PAUSE = 30.0
 # Bytes that the kernel takes over and cannot send yet, for each connection: what waits there gets old, and is out of
 # reach. (What is on its way, or in the reader's own buffer, comes on top.)
 _MOST_UNSENT = 64 * 1024
@@ -28,6 +31,7 @@ class _Impatient(HttpToolsProtocol):
     """Cuts whoever sends a request drop by drop, or without an end."""
 
     _until: asyncio.TimerHandle | None = None
+    _paused: asyncio.TimerHandle | None = None
     _received = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,13 +54,34 @@ class _Impatient(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        # Readers of events may stand still: what they have not taken is replaced by something newer.
+        if self._path != "/events":
+            self._paused = asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self.transport.abort)
+        super().pause_writing()
+
+    @property
+    def _path(self) -> str | None:
+        scope = cast("Mapping[str, str] | None", self.scope)
+        return None if scope is None else scope["path"]
+
+    def resume_writing(self) -> None:
+        self._go_on()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._go_on()
         super().connection_lost(exc)
 
     def _wait(self) -> None:
         self._received = 0
         self._until = asyncio.get_running_loop().call_later(_PATIENCE, self.transport.abort)
+
+    def _go_on(self) -> None:
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
 
     def _stop_waiting(self) -> None:
         if self._until is not None:
@@ -97,7 +122,9 @@ class HttpServer:
         try:
             self._socket = socket.create_server((self._host, self._port), family=family, backlog=2048)
         except OSError as error:
-            raise AddressInUse(f"cannot listen on {self._host} port {self._port}: {error.strerror}") from None
+            raise AddressInUse(
+                f"cannot listen on {self._host} port {self._port}: {os.strerror(error.errno or 0)}"
+            ) from None
         # Connections that are accepted inherit it. (asyncio does so only where it has made the socket.)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):

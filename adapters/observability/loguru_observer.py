@@ -24,6 +24,7 @@ from application.events import (
     ReadinessChanged,
     RecordsPersisted,
     RecordsValidated,
+    RequestFailed,
     StoreFailed,
     StoreRecovered,
     Subscribed,
@@ -177,6 +178,10 @@ class LoguruObserver:
     @_log.register
     def _(self, event: AcknowledgementFailed) -> None:
         self._tell_failure("Stream entries not acknowledged", event.detail, retry_in=event.retry_in)
+
+    @_log.register
+    def _(self, event: RequestFailed) -> None:
+        self._tell_failure("Request failed", event.detail, path=event.path)
 
     @_log.register
     def _(self, event: EntriesLost) -> None:

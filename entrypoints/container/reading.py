@@ -1,5 +1,7 @@
 """What serves the records: a mirror of the store, and HTTP on top of it. Needs the extra `serve`."""
 
+from urllib.parse import urlsplit
+
 from dependency_injector import providers
 
 from adapters.http.api import make_api
@@ -10,6 +12,17 @@ from entrypoints import __version__
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.container.stores import Stores
+from entrypoints.settings import Settings
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """Those that are served; None: all, for a token is asked for, or whoever reaches the network may read."""
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    if settings.http_token is not None or host not in _LOOPBACK:
+        return None
+    return frozenset((*_LOOPBACK, *(urlsplit(origin).hostname or "" for origin in settings.http_origins)))
 
 
 class ReadingContainer(MirrorContainer):
@@ -20,7 +33,6 @@ class ReadingContainer(MirrorContainer):
         store=Stores.store,
         feed=MirrorContainer.feed,
         validator=Foundations.validator,
-        read_record=Foundations.record_reader,
         instants=Foundations.instants,
         clock=Foundations.clock,
     )
@@ -38,6 +50,8 @@ class ReadingContainer(MirrorContainer):
             clock=Foundations.clock,
             metrics=metrics.provided.text,
             origins=Foundations.given.http_origins,
+            observer=Foundations.observer,
+            hosts=providers.Callable(_hosts, Foundations.settings),
             token=providers.Callable(
                 lambda settings: settings.http_token and settings.http_token.get_secret_value(), Foundations.settings
             ),

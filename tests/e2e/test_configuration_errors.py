@@ -82,7 +82,10 @@ def in_files(directory: Path) -> None:
         (["dead-letters", "--password", SECRET], "unknown flag --password"),
         (["publish", "x", "--vlaues", SECRET], "unknown flag --vlaues, the nearest known one is --values"),
         (["publish", "--values", "-1 x"], "the following arguments are required: TYPE"),
-        (["--json", "get", "x"], "--json is a flag of get and config and dead-letters, and goes behind the command"),
+        (
+            ["--json", "get", "x"],
+            "--json is a flag of get and watch and config and dead-letters, and goes behind the command",
+        ),
         (["--values", SECRET, "publish", "x"], "--values is a flag of publish, and goes behind the command"),
         (["run", SECRET], "an argument too many (kv-updater run --help lists"),
         ([f"--validate={SECRET}"], "argument --validate/--no-validate: takes no value"),

@@ -22,7 +22,8 @@ def test_the_wheel_holds_the_rooms_the_script_and_the_command(tmp_path: Path) ->
         (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert "kv-updater = entrypoints.cli:main" in entry_points
     assert "adapters/redis/commit.lua" in names
-    assert {"domain", "application", "adapters", "entrypoints"} == {
+    assert "adapters/http/page/index.html" in names
+    assert {"domain", "application", "adapters", "entrypoints", "kv_updater"} == {
         name.split("/")[0] for name in names if ".dist-info" not in name
     }
 

@@ -36,7 +36,7 @@ export function connect({ take, forgetAll, tell, askForToken }) {
     source = new EventSource("/events");
     source.addEventListener("open", () => {
       wait = 500;
-      tell("live", "live");
+      look();
     });
     source.addEventListener("reset", forgetAll);
     source.addEventListener("update", (event) => take(read(event.data)));
@@ -58,6 +58,15 @@ export function connect({ take, forgetAll, tell, askForToken }) {
     wait = Math.min(LONGEST_WAIT, 2 * wait);
   }
 
+  // The line to the server may be fine while the server has lost its own.
+  async function look() {
+    const answer = await fetch("/readyz").catch(() => null);
+    if (source.readyState !== EventSource.OPEN) return;
+    if (answer === null || answer.ok) tell("live", "live");
+    else tell("late", `not up to date: ${(await answer.json()).why_not}`);
+  }
+
   open();
+  setInterval(look, 5000);
   return { again: open };
 }
