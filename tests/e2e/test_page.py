@@ -182,6 +182,18 @@ class TestTheConnection:
             visit.row("a").get_by_text("[2]").wait_for()
             assert visit.page.locator("#records .type").all_inner_texts() == ["a"]
 
+    def test_a_server_that_has_lost_its_redis_is_not_called_live(self, browser: Any, tmp_path: Path) -> None:
+        with (
+            Server() as own,
+            serving(own.url, "--probe-interval", "0.3s", directory=tmp_path) as api,
+            visiting(browser, api.address) as visit,
+        ):
+            visit.says("live")
+            own.freeze()
+            visit.says("not up to date")
+            own.thaw()
+            visit.says("live")
+
     def test_where_a_token_is_needed_it_is_asked_for(self, browser: Any, behind: Server, tmp_path: Path) -> None:
         behind.command("FLUSHALL")
         behind.command("SET", "a", record(OLD, "[1]"))
