@@ -400,6 +400,28 @@ class TestAReader:
         assert not self.reads(own, self.WHO.without_one()[right], tmp_path)
 
 
+class TestTheApiServer:
+    WHO = account("api-server")
+    FLAGS = ("--key-prefix", "kv:", "--http-port", "0", "--log-format", "json")
+
+    def serves(self, own: Server, who: Account, directory: Path) -> bool:
+        """Whether it becomes ready, and finds what is there."""
+        own.command("SET", "kv:one", GOOD["kv:one"])
+        who.set_on(own)
+        with started("serve", *self.FLAGS, "--redis-url", who.at(own.url), directory=directory) as service:
+            until(lambda: service.logged("Ready") or DENIED.search(str(service.entries)), lambda: service.raw_log)
+            assert PASSWORD.encode() not in service.raw_log
+            return not DENIED.search(str(service.entries))
+
+    def test_it_does_its_whole_job(self, own: Server, tmp_path: Path) -> None:
+        assert self.serves(own, self.WHO, tmp_path)
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("right", WHO.without_one())
+    def test_no_right_is_too_many(self, own: Server, tmp_path: Path, right: str) -> None:
+        assert not self.serves(own, self.WHO.without_one()[right], tmp_path)
+
+
 class TestDeadLetters:
     WHO = account("dead-letters")
     LETTER = ("payload", BAD, "size", len(BAD), "reason", "malformed", "error", "", "channel", "update")
