@@ -41,7 +41,7 @@ class Reader:
         if stalled:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.socket.connect(("127.0.0.1", port))
-        self.socket.sendall(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+        self.socket.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         self.socket.setblocking(False)  # noqa: FBT003 (its only parameter)
         self.has = [-1] * keys
         self._rest = b""
