@@ -37,7 +37,7 @@ def test_what_a_store_elsewhere_refused_for_a_while_is_stored_later(
     [
         # What is taken stops at half of the room for types, of which every other entry brings a new one, or at the most
         # that may be outstanding; but for what is being read meanwhile.
-        pytest.param(("--max-pending-keys", "2000"), 2 * 1000 + 3 * 500, 10_000, id="little room"),
+        pytest.param(("--max-pending-keys", "2000"), 2 * 1000 + 3 * 500, 6_000, id="little room"),
         pytest.param((), 100_000 + 3 * 1000, 300_000, id="the default", marks=pytest.mark.long),
     ],
 )
