@@ -71,6 +71,7 @@ class TestRecords:
         assert visit.page.evaluate("window.mark") == 1
         assert visit.page.locator("#count").inner_text() == "1 records"
 
+    @pytest.mark.long
     def test_those_that_were_there_before_are_in_the_order_of_their_types(
         self, browser: Any, chain: Api, behind: Server
     ) -> None:
@@ -80,6 +81,7 @@ class TestRecords:
             visit.row("c").wait_for()
             assert visit.page.locator("#records .type").all_inner_texts() == ["a", "b", "c"]
 
+    @pytest.mark.long
     def test_how_long_they_are_valid_is_a_word_and_a_countdown(self, visit: Visit, behind: Server) -> None:
         now = datetime.now(UTC)
         publish(
@@ -98,6 +100,7 @@ class TestRecords:
         colours = [visit.row(type_).locator("b").evaluate("it => getComputedStyle(it).color") for type_ in "abd"]
         assert len(set(colours)) == 3
 
+    @pytest.mark.long
     def test_numbers_keep_their_digits(self, visit: Visit, behind: Server) -> None:
         publish(behind, message("n", OLD, "[1.0, 12345678901234567890, 1e2]"))
 
@@ -149,6 +152,7 @@ class TestHostileValues:
         assert visit.page.locator("#records script, #records img").count() == 0
         assert visit.page.evaluate("({}).polluted") is None
 
+    @pytest.mark.long
     def test_a_long_string_is_cut_and_the_page_goes_on(self, visit: Visit, behind: Server) -> None:
         publish(behind, message("long", OLD, f'["{"x" * 1_000_000}"]'))
         visit.row("long").locator("summary").click()
@@ -182,6 +186,7 @@ class TestTheConnection:
             visit.row("a").get_by_text("[2]").wait_for()
             assert visit.page.locator("#records .type").all_inner_texts() == ["a"]
 
+    @pytest.mark.long
     def test_a_server_that_has_lost_its_redis_is_not_called_live(self, browser: Any, tmp_path: Path) -> None:
         with (
             Server() as own,
@@ -194,6 +199,7 @@ class TestTheConnection:
             own.thaw()
             visit.says("live")
 
+    @pytest.mark.long
     def test_where_a_token_is_needed_it_is_asked_for(self, browser: Any, behind: Server, tmp_path: Path) -> None:
         behind.command("FLUSHALL")
         behind.command("SET", "a", record(OLD, "[1]"))
@@ -209,6 +215,7 @@ class TestTheConnection:
 
             visit.row("a").get_by_text("[1]").wait_for()
 
+    @pytest.mark.long
     def test_a_plain_event_source_resumes_where_it_was_cut(self, browser: Any, chain: Api, behind: Server) -> None:
         publish(behind, message("a", OLD, "[1]"), message("b", OLD, "[1]"))
         with wire_to(chain) as wire, visiting(browser, f"http://127.0.0.1:{wire.port}") as visit:
@@ -236,7 +243,7 @@ class TestHowItLooks:
             visit.row("x" * 200).wait_for()
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
     def test_every_text_stands_out_from_its_ground(self, browser: Any, chain: Api, behind: Server, scheme: str) -> None:
         with visiting(browser, chain.address, color_scheme=scheme) as visit:
             publish(behind, message("a", OLD, '{"b": 1}', valid=OLD))
@@ -249,6 +256,7 @@ class TestHowItLooks:
         # WCAG 2.2, success criterion 1.4.3.
         assert {selector: ratio for selector, ratio in ratios.items() if ratio < 4.5} == {}
 
+    @pytest.mark.long
     def test_a_screen_reader_is_told_what_is_what(self, visit: Visit, behind: Server) -> None:
         publish(behind, message("a", OLD))
         visit.row("a").wait_for()
