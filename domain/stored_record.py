@@ -61,6 +61,12 @@ def projection(text: bytes) -> bytes | None:
     return b'{"updated":%b,"valid":%b,"values":%b}' % (updated, valid, values)
 
 
+def times(record: bytes) -> tuple[bytes, bytes]:
+    """The texts of `updated` and `valid` in a projection."""
+    members = _members_of(record)
+    return bytes(members.updated), bytes(members.valid)
+
+
 def told(type_: str, record: bytes) -> bytes:
     """A projection as an update message on one line. In JSON a line's end stands between tokens only, where a space
     does as well."""

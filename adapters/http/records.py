@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 
-from application.feed import Feed
+from application.feed import Change, Feed
 from application.ports import Clock, KeyValueStore
 from domain.instants import InstantReader
-from domain.stored_record import projection
+from domain.stored_record import projection, times
 from domain.validation import Validator
 
 
@@ -29,14 +29,6 @@ class KeyPage(msgspec.Struct):
     keys: list[KeyRow]
     count: int
     next: str | None
-
-
-class _Times(msgspec.Struct):
-    updated: msgspec.Raw = msgspec.Raw(b"null")
-    valid: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_times = msgspec.json.Decoder(_Times).decode
 
 
 class Records:
@@ -73,18 +65,15 @@ class Records:
         start = bisect_right(self._sorted, after)
         types = self._sorted[start : start + limit]
         now = self._clock.now()
-        rows = [row for row in (self._row(type_, now) for type_ in types) if row is not None]
+        rows = [self._row(change, now) for type_ in types if (change := self._feed.change(type_))]
         more = start + limit < len(self._sorted)
         return KeyPage(rows, len(self._sorted), types[-1] if more else None)
 
-    def _row(self, type_: str, now: datetime) -> KeyRow | None:
-        change = self._feed.change(type_)
-        if change is None:
-            return None
-        times = _times(change.record)
-        updated = self._instants.read(str(times.updated, "utf-8"))
-        age = None if updated is None else round((now - updated).total_seconds(), 3)
-        return KeyRow(type_, times.updated, times.valid, age)
+    def _row(self, change: Change, now: datetime) -> KeyRow:
+        updated, valid = times(change.record)
+        instant = self._instants.read(str(updated, "utf-8"))
+        age = None if instant is None else round((now - instant).total_seconds(), 3)
+        return KeyRow(change.type, msgspec.Raw(updated), msgspec.Raw(valid), age)
 
 
 def tag_of(record: bytes) -> str:

@@ -95,6 +95,15 @@ class TestKey:
 
 
 class TestKeys:
+    def test_a_text_that_was_cut_inside_an_emoji_costs_nobody_the_list(
+        self, redis_url: str, server: Server, tmp_path: Path
+    ) -> None:
+        server.command("SET", "a", record(OLD, '["\\ud83d"]'))
+        server.command("SET", "b", record(NEW))
+        with serving(redis_url, directory=tmp_path) as api, api.events() as events:
+            assert [(row["type"], row["updated"]) for row in api.get("/keys").json["keys"]] == [("a", OLD), ("b", NEW)]
+            assert {update["type"] for update in events.updates(2)} == {"a", "b"}
+
     def test_page_by_page_in_order(self, redis_url: str, server: Server, tmp_path: Path) -> None:
         for number in range(25):
             server.command("SET", f"key:{number:02}", record(OLD))
