@@ -21,12 +21,16 @@ from domain.validation import Validator
 RECORDS = "records"
 """The condition that every record has been found once."""
 
+CHECK = "kv-updater:check"
+"""What is read where there is nothing else to read, to know that records can be."""
+
 # Records read at once.
 _BATCH = 500
 # Seconds that the first look at all there is waits for the subscription.
 _PATIENCE = 1.0
-# Seconds between two looks at all there is: a key may expire, or be changed by somebody who publishes nothing.
-_ROUND = 60.0
+# Seconds between two looks at all there is: a key may expire, or be changed by somebody who publishes nothing. And at
+# least, however much is heard that becomes no record.
+_ROUND, _SHORTEST_ROUND = 60.0, 0.2
 # Seconds without a change after which the feed is shown all the same, so that its readers know that it lives.
 _QUIET = 5.0
 # Seconds between two batches of such a look, so that it is no burst, and between two shows for each reader, at most.
@@ -131,9 +135,9 @@ class RecordMirror:
             except StoreUnavailable as error:
                 await self._clock.sleep(self._store_health.failed(error))
             else:
-                self._store_health.worked()
                 self._feed.complete = True
                 self._readiness.holds(RECORDS)
+                await self._clock.sleep(_SHORTEST_ROUND)
                 await unless(self._look, self._clock.sleep(_ROUND))
 
     async def _look_at_all(self) -> None:
@@ -143,6 +147,7 @@ class RecordMirror:
             await self._look_at(types)
         # A page may leave out what has come since.
         await self._look_at([type_ for type_ in self._feed.types() if type_ not in met])
+        await self._texts([CHECK])
 
     async def _look_at(self, types: Sequence[str]) -> None:
         permitted = [type_ for type_ in types if self._validator.permits(type_)]
@@ -153,8 +158,7 @@ class RecordMirror:
     async def _read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         async with self._reading:
             texts = await self._texts(types)
-            self._store_health.worked()
-            records = [None if text is None else projection(text) for text in texts]
+            records = [None if (text := texts.get(type_)) is None else projection(text) for type_ in types]
             for type_, record in zip(types, records, strict=True):
                 if record is None:
                     self._feed.drop(type_)
@@ -162,17 +166,17 @@ class RecordMirror:
                     self._changed.set()
         return records
 
-    async def _texts(self, types: Sequence[str]) -> Sequence[bytes | None]:
+    async def _texts(self, types: Sequence[str]) -> dict[str, bytes | None]:
+        """Of those that may be read. That one may not has nothing to do with the others."""
         try:
-            return await self._store.read(types)
+            texts = dict(zip(types, await self._store.read(types), strict=True))
         except StoreUnavailable as error:
-            # It may be one key that this account may not read; the others have nothing to do with that.
             if error.kind != "noperm":
                 raise
-            if len(types) == 1:
-                return [None]
-        half = len(types) // 2
-        return [*await self._texts(types[:half]), *await self._texts(types[half:])]
+            half = len(types) // 2
+            return await self._texts(types[:half]) | await self._texts(types[half:]) if half else {}
+        self._store_health.worked()
+        return texts
 
     async def _show(self) -> None:
         while True:

@@ -12,8 +12,7 @@ from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
 from application.read_back import ReadBack
 from application.refusals import Refusals
-from application.store_health import StoreHealth
-from application.subscription import Subscription
+from entrypoints.container import liveness
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
@@ -55,26 +54,8 @@ class Container(Transports, Stores):
     pending_updates = providers.Singleton(
         PendingUpdates, Foundations.ordering, Foundations.given.max_pending_keys, Foundations.given.max_pending_bytes
     )
-    subscription = providers.Singleton(
-        Subscription,
-        subscriber=Transports.subscriber,
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=Foundations.readiness,
-        tally=Foundations.tally,
-        probe_interval=Foundations.given.probe_interval,
-    )
-    store_health = providers.Singleton(
-        StoreHealth,
-        check=Stores.store.provided.check,
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=Foundations.readiness,
-        tally=Foundations.tally,
-        check_interval=Foundations.given.probe_interval,
-    )
+    subscription = liveness.subscription(Foundations.readiness)
+    store_health = liveness.store_health(Foundations.readiness, Stores.store.provided.check)
     known_records = providers.Singleton(KnownRecords, _KNOWN_RECORDS_BYTES)
     read_back = providers.Selector(
         providers.Callable(lambda settings: "on" if settings.validate_commits else "off", Foundations.settings),

@@ -14,18 +14,16 @@ from application.hints import Hints
 from application.ports import KeyValueStore
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
-from application.record_mirror import RECORDS, RecordMirror
-from application.store_health import STORE, StoreHealth
-from application.subscription import Subscription
+from application.record_mirror import CHECK, RECORDS, RecordMirror
+from application.store_health import STORE
+from entrypoints.container import liveness
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
 
-_CHECK = "kv-updater:check"
-
 
 def _reads(store: KeyValueStore) -> Callable[[], Awaitable[object]]:
-    return partial(store.read, [_CHECK])
+    return partial(store.read, [CHECK])
 
 
 class MirrorContainer(Transports, Stores):
@@ -34,26 +32,8 @@ class MirrorContainer(Transports, Stores):
     readiness = providers.Singleton(Readiness, Foundations.observer, SUBSCRIPTION, STORE, RECORDS)
     event_ids = providers.Singleton(EventIds, providers.Callable(token_hex, 4))
     feed = providers.Singleton(Feed, event_ids.provided.event)
-    subscription = providers.Singleton(
-        Subscription,
-        subscriber=Transports.subscriber,
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=readiness,
-        tally=Foundations.tally,
-        probe_interval=Foundations.given.probe_interval,
-    )
-    store_health = providers.Singleton(
-        StoreHealth,
-        check=providers.Callable(_reads, Stores.store),
-        backoff=Foundations.backoff,
-        clock=Foundations.clock,
-        observer=Foundations.observer,
-        readiness=readiness,
-        tally=Foundations.tally,
-        check_interval=Foundations.given.probe_interval,
-    )
+    subscription = liveness.subscription(readiness)
+    store_health = liveness.store_health(readiness, providers.Callable(_reads, Stores.store))
     stored_types = providers.Selector(
         Stores.store_backend,
         memory=providers.Singleton(MemoryStoredTypes, Stores.store),

@@ -17,7 +17,7 @@ from application.hints import Hints
 from application.ports import StoreUnavailable
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
-from application.record_mirror import RECORDS, RecordMirror
+from application.record_mirror import CHECK, RECORDS, RecordMirror
 from application.store_health import STORE, StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
@@ -98,7 +98,7 @@ async def mirroring(**stored: object) -> AsyncIterator[Mirrored]:
         running = asyncio.create_task(mirrored.mirror.run())
         await until(lambda: mirrored.subscription.confirmed)
         for _ in range(10):
-            await mirrored.passes(0.01)
+            await mirrored.passes(0.05)
         assert mirrored.readiness.why_not is None
         yield mirrored
         await mirrored.mirror.stop()
@@ -237,6 +237,17 @@ async def test_a_key_that_may_not_be_read_keeps_nobody_from_the_others() -> None
         await mirrored.passes(0.0)
 
         assert mirrored.shown == {"a": record(NEW), "c": record(NEW)}
+
+
+async def test_where_nothing_may_be_read_any_more_it_does_not_say_that_all_is_well() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        mirrored.store.denied |= {"a", CHECK}
+        mirrored.mirror._store_health.failed(StoreUnavailable("noperm", "NOPERM"))
+        await mirrored.hears(message("a", NEW))
+        for _ in range(150):
+            await mirrored.passes(0.5)
+
+        assert mirrored.readiness.why_not == "store: noperm"
 
 
 async def test_what_is_too_much_to_be_looked_for_is_found_by_looking_at_everything(

@@ -1,0 +1,40 @@
+"""What knows whether messages come through and the store answers: the same for all that listen."""
+
+from typing import Any
+
+from dependency_injector import providers
+
+from application.readiness import Readiness
+from application.store_health import StoreHealth
+from application.subscription import Subscription
+from entrypoints.container.foundations import Foundations
+from entrypoints.container.transports import Transports
+
+_shared: dict[str, Any] = {
+    "backoff": Foundations.backoff,
+    "clock": Foundations.clock,
+    "observer": Foundations.observer,
+    "tally": Foundations.tally,
+}
+
+
+def subscription(readiness: providers.Provider[Readiness]) -> providers.Singleton[Subscription]:
+    """It says to `readiness` how it is."""
+    return providers.Singleton(
+        Subscription,
+        subscriber=Transports.subscriber,
+        readiness=readiness,
+        probe_interval=Foundations.given.probe_interval,
+        **_shared,
+    )
+
+
+def store_health(readiness: providers.Provider[Readiness], check: Any) -> providers.Singleton[StoreHealth]:
+    """`check` provides what StoreHealth calls where nothing else has shown that the store answers."""
+    return providers.Singleton(
+        StoreHealth,
+        check=check,
+        readiness=readiness,
+        check_interval=Foundations.given.probe_interval,
+        **_shared,
+    )
