@@ -19,7 +19,7 @@ class DemoPage:
     async def serve(self, container: Container) -> None:
         """The records of the demo, until cancelled. On another port where that of the settings is taken."""
         settings = container.settings()
-        ours = {"redis_url": SecretStr(container.channel_url()), "http_port": settings.http_port}
+        ours: dict[str, object] = {"redis_url": SecretStr(container.channel_url())}
         try:
             await self._serve(ReadingContainer(settings=listening(settings.model_copy(update=ours), "demo")))
         except OSError:  # somebody listens there

@@ -1,22 +1,21 @@
-"""The routes: records by REST, changes by Server-Sent Events, the live page, and how the service is."""
+"""The application that is served: records by REST, changes by Server-Sent Events, and what becomes of errors."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from adapters.http.events import EventIds, stream
-from adapters.http.guards import COOKIE, DOCS, Guard, is_token, problem
+from adapters.http.guards import DOCS, Guard, problem
+from adapters.http.live_page import add_page
+from adapters.http.probes import add_probes
 from adapters.http.records import Records, is_among, patterns, tag_of
 from application.events import RequestFailed
 from application.feed import ALL, Feed, Wants
@@ -24,7 +23,6 @@ from application.ports import Clock, Observer, StoreUnavailable
 from application.readiness import Readiness
 from domain.globs import matcher
 
-_PAGE = Path(__file__).with_name("page")
 _MOST_PATTERNS = 100
 _JSON = "application/json"
 _EVENTS: dict[str, Any] = {EventSourceResponse.media_type: {}}
@@ -84,8 +82,8 @@ def make_api(
 
     _add_records(api, records, feed)
     _add_events(api, feed, event_ids, clock)
-    _add_probes(api, readiness, metrics, open_to_all=token is None)
-    _add_page(api, token)
+    add_probes(api, readiness, metrics, open_to_all=token is None)
+    add_page(api, token)
     return api
 
 
@@ -140,44 +138,3 @@ def _wants(types: str) -> Wants:
     if len(globs) > _MOST_PATTERNS:
         raise ValueError(f"types: at most {_MOST_PATTERNS} are taken")
     return Wants(",".join(globs), matcher(globs))
-
-
-def _add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes], *, open_to_all: bool) -> None:
-    @api.head("/livez", include_in_schema=False)
-    @api.get("/livez", tags=["probes"])
-    async def livez() -> JSONResponse:
-        """That this is answered is all."""
-        return JSONResponse({"alive": True})
-
-    @api.head("/readyz", include_in_schema=False)
-    @api.get("/readyz", tags=["probes"], responses={503: {}})
-    async def readyz() -> JSONResponse:
-        """Whether changes come through and records can be read; with 503 why not, and no more of it than which, where
-        a token is asked for."""
-        why_not = readiness.why_not
-        if why_not is not None and not open_to_all:
-            why_not = why_not.partition(":")[0]
-        return JSONResponse({"ready": why_not is None, "why_not": why_not}, 200 if why_not is None else 503)
-
-    @api.get("/metrics", tags=["probes"])
-    async def prometheus() -> Response:
-        """For Prometheus."""
-        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _add_page(api: FastAPI, token: str | None) -> None:
-    @api.head("/", include_in_schema=False)
-    @api.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(_PAGE / "index.html", headers={"cache-control": "no-cache"})
-
-    @api.post("/login", include_in_schema=False)
-    async def login(request: Request) -> Response:
-        shown = (await request.body()).decode(errors="replace")
-        if token is None or not is_token(shown, token):
-            return problem(401, "this is not the token")
-        answer = Response(status_code=204)
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
-        return answer
-
-    api.mount("/page", StaticFiles(directory=_PAGE))

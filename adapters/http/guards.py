@@ -65,7 +65,7 @@ class Guard:
 
     def _may(self, scope: Scope) -> bool:
         path = scope["path"]
-        if self._token is None or scope["method"] == "OPTIONS" or any(_is_under(path, open_) for open_ in _OPEN):
+        if self._token is None or any(_is_under(path, open_) for open_ in _OPEN):
             return True
         headers = Headers(scope=scope)
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
