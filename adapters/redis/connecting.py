@@ -6,19 +6,18 @@ busy, and then the server cuts us off. This is the only file that knows how redi
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
+from adapters.redis.cancellation import no_cancellation_lost
+
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 _NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not allowed in cluster mode)")
 # How redis-py tells of a server that took the connection and said nothing; a TLS handshake is part of connecting.
-# Seconds until a cancellation that was forgotten is said again.
-_FORGOTTEN = 0.05
 _UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
 _UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
 
@@ -175,7 +174,7 @@ class Connector:
         place = {} if master is None else {"host": master[0], "port": master[1]}
         connection = self._connection_class(**self._options | place, driver_info=None)
         try:
-            with _no_cancellation_lost():
+            with no_cancellation_lost():
                 await connection.connect()  # type: ignore[no-untyped-call]
                 if master is not None and not await _is_master(connection):
                     raise ConnectionFailed("{}:{} is no master".format(*master))
@@ -195,34 +194,6 @@ class Connector:
 def without_arguments(error: Exception) -> str:
     """A server that does not know a command answers with what came behind it, which may be the password."""
     return str(error).partition(", with args beginning with")[0]
-
-
-@contextmanager
-def _no_cancellation_lost() -> Iterator[None]:
-    """redis-py sends by asyncio.wait_for, which before Python 3.12 forgets one that comes just as it ends: it is said
-    again then, as often as it takes."""
-    task, loop = cast("asyncio.Task[Any]", asyncio.current_task()), asyncio.get_running_loop()
-    before, said_again, seen = task.cancelling(), 0, 0
-    timer: asyncio.TimerHandle
-
-    def look() -> None:
-        nonlocal said_again, seen, timer
-        # One that is seen twice is not on its way any more.
-        if seen == task.cancelling() - said_again > before:
-            task.cancel()
-            said_again += 1
-        seen = task.cancelling() - said_again
-        timer = loop.call_later(_FORGOTTEN, look)
-
-    timer = loop.call_later(_FORGOTTEN, look)
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for _ in range(said_again):
-            task.uncancel()
-        if task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 async def _is_master(connection: AbstractConnection) -> bool:
