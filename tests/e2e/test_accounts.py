@@ -416,6 +416,14 @@ class TestTheApiServer:
     def test_it_does_its_whole_job(self, own: Server, tmp_path: Path) -> None:
         assert self.serves(own, self.WHO, tmp_path)
 
+    def test_it_does_for_watch_too(self, own: Server, tmp_path: Path) -> None:
+        own.command("SET", "kv:one", GOOD["kv:one"])
+        self.WHO.set_on(own)
+        flags = ("--json", "--key-prefix", "kv:", "--redis-url", self.WHO.at(own.url))
+        with started("watch", *flags, directory=tmp_path) as watching:
+            until(lambda: '"type":"one"' in watching.output, lambda: watching.raw_log)
+            assert watching.raw_log == b""
+
     @pytest.mark.long
     @pytest.mark.parametrize("right", WHO.without_one())
     def test_no_right_is_too_many(self, own: Server, tmp_path: Path, right: str) -> None:

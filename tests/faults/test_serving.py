@@ -1,6 +1,7 @@
 """The API server's own faults: what is behind it goes away or falls silent, and who is before it reads nothing."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tests.faults.wire import wire_to
 from tests.servers import Server
 from tests.service import Publisher, subscribed, until
-from tests.serving import Api, Events, serving
+from tests.serving import Api, Events, drip, serving
 from tests.world import message, record
 
 QUICK = ("--probe-interval", "0.3s", "--probe-timeout", "0.3s")
@@ -100,6 +101,18 @@ class TestReadersThatDoNotRead:
         assert max(events) < self.KEYS * self.ROUNDS / 2
 
     @pytest.mark.long
+    def test_an_answer_that_nobody_takes_is_not_kept(self, own: Server, tmp_path: Path) -> None:
+        own.command("SET", "a", record(updated(1), f'["{"x" * 20_000_000}"]'))
+        with serving(own.url, directory=tmp_path) as api:
+            before = open_files(api)
+            with drip(api.port, b"GET /key/a HTTP/1.1\r\nhost: localhost\r\n\r\n"):
+                until(lambda: open_files(api) > before)
+                given_up_by = time.monotonic() + 2 * 30.0
+                while open_files(api) > before:
+                    assert time.monotonic() < given_up_by
+                    time.sleep(0.1)
+
+    @pytest.mark.long
     def test_those_that_come_and_go_leave_nothing(self, own: Server, tmp_path: Path) -> None:
         own.command("SET", "a", record(updated(1)))
         with serving(own.url, directory=tmp_path) as api:
@@ -130,6 +143,10 @@ class TestReadersThatDoNotRead:
 def memory_mib(api: Api) -> float:
     status = Path(f"/proc/{api.service.process.pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def open_files(api: Api) -> int:
+    return len(list(Path(f"/proc/{api.service.process.pid}/fd").iterdir()))
 
 
 class TestTheRace:

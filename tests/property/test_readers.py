@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.feed import ALL, Feed, Reader
+from application.feed import ALL, Feed, Reader, Wants
 from tests.property.effort import times
 
 TYPES = st.sampled_from(["a", "b", "c"])
@@ -19,16 +19,19 @@ STEPS = st.lists(
     max_size=40,
 )
 
+ONLY_A = Wants("a", lambda type_: type_ == "a")
+
 
 class Follower:
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, wants: Wants) -> None:
         self._feed = feed
-        self.reader = Reader(feed, 0, ALL)
+        self.wants = wants
+        self.reader = Reader(feed, 0, wants)
         self.numbers: list[int] = []
         self.newest: dict[bytes, int] = {}
 
     def come_back(self) -> None:
-        self.reader = Reader(self._feed, self.reader.after, ALL)
+        self.reader = Reader(self._feed, self.reader.after, self.wants)
 
     def take(self) -> None:
         for line in filter(bytes.strip, self.reader.take().splitlines()):
@@ -41,7 +44,7 @@ class Follower:
 @given(STEPS)
 def test_every_reader_ends_with_the_newest_of_each_type(steps: list[tuple[object, ...]]) -> None:
     feed = Feed(lambda number, type_, record: b"%d %s\n" % (number, type_.encode()) + b" " * len(record) + b"\n")
-    followers = [Follower(feed) for _ in range(3)]
+    followers = [Follower(feed, wants) for wants in (ALL, ALL, ONLY_A)]
     for serial, (step, *given_) in enumerate(steps):
         match step, *given_:
             case "put", type_, length:
@@ -59,5 +62,8 @@ def test_every_reader_ends_with_the_newest_of_each_type(steps: list[tuple[object
         while follower.reader.after < feed.shown:
             follower.take()
         assert follower.numbers == sorted(set(follower.numbers))
-        changes = (change for type_ in feed.types() if (change := feed.change(type_)))
+        matches = follower.wants.matches
+        wanted = [type_ for type_ in feed.types() if matches is None or matches(type_)]
+        assert matches is None or follower.newest.keys() <= {b"a"}
+        changes = (change for type_ in wanted if (change := feed.change(type_)))
         assert {change.type.encode(): change.number for change in changes}.items() <= follower.newest.items()
