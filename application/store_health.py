@@ -14,7 +14,7 @@ STORE = "store"
 class StoreHealth:
     """`check` raises StoreUnavailable. A refusal that no retry can mend is final only until the store has worked once.
 
-    `check_interval`: seconds from one proof to the next; 0: only commits prove anything.
+    `check_interval`: seconds from one proof to the next; 0: only calls prove anything.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class StoreHealth:
         self._check_interval = check_interval
         self._worked_at: float | None = None
         self._failing_since: float | None = None
-        self._commits_fail = False
+        self._calls_fail = False
 
     def worked(self) -> None:
         """The store has taken a commit."""
         self._worked_at = self._clock.monotonic()
-        self._commits_fail = False
+        self._calls_fail = False
         if self._failing_since is not None:
             self._backoff.reset()
             self._observer.notice(StoreRecovered(self._worked_at - self._failing_since))
@@ -50,19 +50,19 @@ class StoreHealth:
         self._readiness.holds(STORE)
 
     def failed(self, error: StoreUnavailable) -> float:
-        """The store has refused a commit, or did not answer; seconds until the next try. Raises StoreRefused."""
-        # A check would say that all is well where it is the commit's own keys or bytes that are refused.
-        self._commits_fail = True
+        """The store has refused a call, or did not answer; seconds until the next try. Raises StoreRefused."""
+        # A check would say that all is well where it is the call's own keys or bytes that are refused.
+        self._calls_fail = True
         return self._failed(error)
 
     def given_up(self) -> None:
         """What was refused is not tried any more, for it has expired: the next check says how the store is."""
-        self._commits_fail = False
+        self._calls_fail = False
 
     async def watch(self) -> None:
-        """Check it now, and whenever no commit has for a while; for ever. Raises StoreRefused."""
+        """Check it now, and whenever no call has shown it for a while; for ever. Raises StoreRefused."""
         while self._check_interval:
-            if self._commits_fail or self._proved_for() > 0:
+            if self._calls_fail or self._proved_for() > 0:
                 await self._clock.sleep(max(self._proved_for(), self._check_interval / 5))
                 continue
             try:
@@ -70,8 +70,8 @@ class StoreHealth:
             except StoreUnavailable as error:
                 await self._clock.sleep(self._failed(error))
             else:
-                # A commit that has failed meanwhile knows better.
-                if not self._commits_fail:
+                # A call that has failed meanwhile knows better.
+                if not self._calls_fail:
                     self.worked()
 
     def _proved_for(self) -> float:

@@ -42,7 +42,7 @@ _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> StoredRecord | None:
     """What the store holds, or None where it is not a record (absent, or somebody else's string)."""
     try:
-        members = _members_of(text)
+        members = _decoded(text)
         return StoredRecord(text, instants.read(str(members.updated, "utf-8")), entry)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
@@ -51,7 +51,7 @@ def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> St
 def projection(text: bytes) -> bytes | None:
     """The record as this service writes it, also where somebody else has written it otherwise; None: it is none."""
     try:
-        members = _members_of(text)
+        members = _decoded(text)
         text.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
@@ -61,10 +61,10 @@ def projection(text: bytes) -> bytes | None:
     return b'{"updated":%b,"valid":%b,"values":%b}' % (updated, valid, values)
 
 
-def times(record: bytes) -> tuple[bytes, bytes]:
-    """The texts of `updated` and `valid` in a projection."""
-    members = _members_of(record)
-    return bytes(members.updated), bytes(members.valid)
+def members_of(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """The texts of `updated`, `valid` and `values` in a projection."""
+    members = _decoded(record)
+    return bytes(members.updated), bytes(members.valid), bytes(members.values)
 
 
 def told(type_: str, record: bytes) -> bytes:
@@ -73,7 +73,7 @@ def told(type_: str, record: bytes) -> bytes:
     return b'{"type":%b,%b' % (_encode(type_), record[1:].translate(_LINE_ENDS))
 
 
-def _members_of(text: bytes) -> _Members:
+def _decoded(text: bytes) -> _Members:
     try:
         return _decode(text)
     except msgspec.DecodeError:

@@ -1,12 +1,12 @@
 """The table of settings: every key with its type, its default and one sentence of help."""
 
 import re
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from domain.globs import matcher
 from entrypoints.redis_urls import RedisUrl, StoreUrl
 from entrypoints.settings_sources import PREFIX, SettingsError
 from entrypoints.settings_values import (
@@ -141,9 +141,8 @@ class Settings(BaseSettings):
     @field_validator("http_origins")
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not re.fullmatch(r"https?://[^/\s*@]+", origin):
-                raise ValueError(f"must be origins such as https://example.com, with nothing behind: {origin}")
+        if not all(re.fullmatch(r"https?://[^/\s*@]+", origin) for origin in origins):
+            raise ValueError("must be origins such as https://example.com, with nothing behind")
         return origins
 
     @field_validator("transport")
@@ -164,9 +163,8 @@ class Settings(BaseSettings):
     @field_validator("persisted_channel")
     @classmethod
     def _no_loop(cls, name: str | None, info: ValidationInfo) -> str | None:
-        # Redis negates a set of characters with "^", fnmatch with "!".
-        patterns = [entry.replace("[^", "[!") for entry in info.data.get("channel", ())]
-        if name and any(fnmatchcase(name, pattern) for pattern in patterns):
+        is_read = matcher(info.data.get("channel", ()))
+        if name and is_read and is_read(name):
             raise ValueError("must not be read by channel, for that is a loop")
         return name
 

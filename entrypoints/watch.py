@@ -77,10 +77,8 @@ async def _lines(container: MirrorContainer, wanted: Wanted, as_json: bool) -> N
 
     def line(change: Change) -> str:
         if as_json:
-            return told(change.type, change.record).decode(errors="backslashreplace")
-        row = row_of(change.type, change.record, instants)
-        values = change.record.decode(errors="backslashreplace") if row is None else row.values
-        return f"{_time(clock.now())} {change.type} {values}"
+            return told(change.type, change.record).decode()
+        return f"{_time(clock.now())} {change.type} {row_of(change.type, change.record, instants).values}"
 
     try:
         while True:

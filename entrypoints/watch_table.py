@@ -31,7 +31,7 @@ async def show_table(container: MirrorContainer, wanted: Callable[[str], object]
             shown = types[: max(1, console.size.height - _AROUND)]
             changes = [change for type_ in shown if (change := feed.change(type_)) is not None]
             rows = [row_of(change.type, change.record, instants) for change in changes]
-            cells = [cells_of(row, clock.now()) for row in rows if row is not None]
+            cells = [cells_of(row, clock.now()) for row in rows]
             more = f"   {len(types) - len(shown)} more do not fit" if types[len(shown) :] else ""
             why_not = readiness.why_not
             below = f"\n{len(types)} records{more}   {'up to date' if why_not is None else why_not}   Ctrl-C ends it."

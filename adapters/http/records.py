@@ -10,7 +10,7 @@ import msgspec
 from application.feed import Change, Feed
 from application.ports import Clock, KeyValueStore
 from domain.instants import InstantReader
-from domain.stored_record import projection, times
+from domain.stored_record import members_of, projection
 from domain.validation import Validator
 
 
@@ -70,7 +70,7 @@ class Records:
         return KeyPage(rows, len(self._sorted), types[-1] if more else None)
 
     def _row(self, change: Change, now: datetime) -> KeyRow:
-        updated, valid = times(change.record)
+        updated, valid, _ = members_of(change.record)
         instant = self._instants.read(str(updated, "utf-8"))
         age = None if instant is None else round((now - instant).total_seconds(), 3)
         return KeyRow(change.type, msgspec.Raw(updated), msgspec.Raw(valid), age)

@@ -76,6 +76,7 @@ def test_on_a_terminal_it_is_a_table_that_follows(server: Server, redis_url: str
         return text in shown
 
     server.command("SET", "door", record("2023-10-01T12:00:00Z", NASTY, "2023-10-01T12:05:00Z"))
+    server.command("SET", "inside an emoji", record(values='["\\ud83d"]'))
     with (
         subscribed(redis_url, directory=tmp_path) as updater,
         watching(redis_url, directory=tmp_path, terminal=theirs) as watch,
@@ -83,6 +84,7 @@ def test_on_a_terminal_it_is_a_table_that_follows(server: Server, redis_url: str
     ):
         until(lambda: shows("overdue") and shows("up to date"), lambda: shown)
         assert "door" in shown
+        assert '["\\ud83d"]' in shown
         assert "\x1b[31m<script>" not in shown
         publisher.publish([message("window", values='{"open":true}')])
         until(lambda: shows("window") and shows("2 records"), lambda: shown)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.instants import InstantReader
-from domain.stored_record import StoredRecord, projection, read_record, told
+from domain.stored_record import StoredRecord, members_of, projection, read_record, told
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules, Validator
 
@@ -133,6 +133,9 @@ class TestWhatReadersAreTold:
     )
     def test_is_nothing_of_what_is_no_record(self, stored: bytes) -> None:
         assert projection(stored) is None
+
+    def test_has_the_texts_of_its_members(self) -> None:
+        assert members_of(b'{"updated":1,"valid":null,"values":["\\ud83d"]}') == (b"1", b"null", b'["\\ud83d"]')
 
     def test_is_one_line_of_json_with_its_type(self) -> None:
         assert told('a"\n', b'{"updated":1,"valid":2,"values":[\r\n1]}') == (
