@@ -40,7 +40,7 @@ class StoreHealth:
         self._calls_fail = False
 
     def worked(self) -> None:
-        """The store has taken a commit."""
+        """The store has done what it was called for."""
         self._worked_at = self._clock.monotonic()
         self._calls_fail = False
         if self._failing_since is not None:
