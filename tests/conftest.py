@@ -12,7 +12,7 @@ from tests.kinds import TWO_UNLESS_LONG, shared_server
 from tests.servers import Server
 
 # No deadline: a slow machine is no reason to fail. The long run tries others each time, and names what has failed.
-settings.register_profile("repeatable", derandomize=True, max_examples=50, deadline=None)
+settings.register_profile("repeatable", derandomize=True, max_examples=30, deadline=None)
 settings.register_profile("thorough", derandomize=False, max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 

@@ -137,7 +137,7 @@ def test_behind_a_pipe_every_record_is_a_line_and_the_duration_ends_it(tmp_path:
         assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with demo(tmp_path) as running:
         running.shows(*_TYPES)
@@ -146,6 +146,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
         assert running.server_is_gone
 
 
+@pytest.mark.long
 def test_it_ends_cleanly_when_nobody_reads_on(tmp_path: Path) -> None:
     command = [sys.executable, *_MODULE, "demo"]
     with subprocess.Popen(
@@ -169,7 +170,10 @@ def test_on_a_terminal_a_table_tells_fresh_due_and_overdue_records(tmp_path: Pat
         assert running.server_is_gone
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), pytest.param(None, marks=pytest.mark.long)],
+)
 def test_the_terminal_is_given_back_as_it_was(tmp_path: Path, number: signal.Signals | None) -> None:
     with demo(tmp_path, *(() if number else ("--duration", "1s")), columns=80) as running:
         running.shows("fresh")
@@ -179,6 +183,7 @@ def test_the_terminal_is_given_back_as_it_was(tmp_path: Path, number: signal.Sig
         assert running.output.rpartition("\r\n")[2] in ("", _CURSOR_SHOWN)
 
 
+@pytest.mark.long
 def test_the_terminal_is_given_back_when_the_server_dies(tmp_path: Path) -> None:
     with demo(tmp_path, columns=80) as running:
         running.shows("Ctrl-C")
@@ -189,6 +194,7 @@ def test_the_terminal_is_given_back_when_the_server_dies(tmp_path: Path) -> None
         assert "Traceback" not in running.output
 
 
+@pytest.mark.long
 def test_a_log_line_stands_above_the_table(tmp_path: Path) -> None:
     with demo(tmp_path, columns=120) as running:
         running.shows("Ctrl-C", "received [1-9]")  # so it is subscribed
@@ -227,6 +233,7 @@ def test_on_a_server_that_is_named_it_keeps_to_a_channel_and_keys_of_its_own(red
     )
 
 
+@pytest.mark.long
 def test_a_channel_and_a_prefix_that_are_named_with_the_server_are_used(redis_url: str, server: Server) -> None:
     flags = ("--redis-url", redis_url, "--channel", "mine", "--key-prefix", "m:")
     ended = demo_for_a_second(*flags)
@@ -235,6 +242,7 @@ def test_a_channel_and_a_prefix_that_are_named_with_the_server_are_used(redis_ur
     assert ended.stderr.startswith("Samples go to the channel mine of ")
 
 
+@pytest.mark.long
 def test_the_table_names_the_prefix_with_which_a_record_is_found(tmp_path: Path, redis_url: str) -> None:
     with demo(tmp_path, "--redis-url", redis_url, columns=120) as running:
         running.shows("the channel kv-updater:demo of", r"get --key-prefix demo: weather:berlin")

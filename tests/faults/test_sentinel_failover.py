@@ -73,9 +73,9 @@ def behind_a_frozen_sentinel(group: SentinelGroup) -> None:
 @pytest.mark.parametrize(
     ("fail_over", "sentinels"),
     [
-        (by_command, 3),
+        pytest.param(by_command, 3, marks=pytest.mark.long),
         (by_death, 1),  # of several, two may stand for election, and that takes seconds
-        (behind_a_frozen_sentinel, 3),
+        pytest.param(behind_a_frozen_sentinel, 3, marks=pytest.mark.long),
     ],
 )
 def test_after_a_failover_under_load_the_new_master_holds_what_it_delivered(
