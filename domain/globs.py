@@ -5,6 +5,11 @@ from collections.abc import Callable, Sequence
 from fnmatch import translate
 
 
+def globs_of(text: str) -> list[str]:
+    """Those of a list with commas between."""
+    return [glob for part in text.split(",") if (glob := part.strip())]
+
+
 def matcher(globs: Sequence[str]) -> Callable[[str], object] | None:
     """Tells whether a type matches one of them as a whole, by a true value. None: there are none."""
     # fnmatch negates a set of characters with `!`, Redis with `^`.

@@ -97,10 +97,23 @@ def _parser() -> Parser:
     get.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
 
     watch = add("watch", _watch, "show the stored records as they change", "[--json] [settings] [TYPE...]")
-    watch.add_argument("types", metavar="TYPE", nargs="*", help="globs of the types to show; none: all")
+    watch.add_argument("types", metavar="TYPE", nargs="*", help="globs of the types to show, also a list; none: all")
     watch.add_argument("--json", action="store_true", help="one JSON object a line, with its type")
 
-    add("serve", _serve, "serve the stored records over HTTP until a signal comes", "[settings]")
+    serve = add(
+        "serve",
+        _serve,
+        "serve the stored records over HTTP until a signal comes",
+        "[--host HOST] [--port PORT] [settings]",
+    )
+    for name in ("host", "port"):
+        serve.add_argument(
+            f"--{name}",
+            dest=f"http_{name}",
+            metavar=name.upper(),
+            default=argparse.SUPPRESS,
+            help=f"the same as --http-{name}",
+        )
 
     config = add(
         "config",

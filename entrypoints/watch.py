@@ -1,6 +1,7 @@
 """`watch`: the stored records as they change, as a live table or as lines."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Any, TextIO, cast
 
 from application.feed import Change
-from domain.globs import matcher
+from domain.globs import globs_of, matcher
 from domain.stored_record import told
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.logs import set_up_logs
@@ -17,20 +18,21 @@ from entrypoints.mirrored import listening, mirrored, needs_a_running_server, re
 from entrypoints.printable import printable
 from entrypoints.settings import Loaded
 from entrypoints.standard_error import StandardError
+from entrypoints.standard_output import write_out
 from entrypoints.stored_rows import row_of
 
 Wanted = Callable[[str], object]
 
 
 async def watch(loaded: Loaded, types: Sequence[str], *, as_json: bool) -> int:
-    """Until a signal comes, or nobody reads any more; the exit code. `types` are globs; none: all."""
+    """Until a signal comes, or nobody reads any more; the exit code. `types` are lists of globs; none: all."""
     settings = listening(loaded.settings, "watch")
     if loaded.origins["log_level"] == "default":
         settings = settings.model_copy(update={"log_level": "WARNING"})
     set_up_logs(settings.log_level, settings.log_format, cast("TextIO", StandardError()))
     container = MirrorContainer(settings=settings)
     needs_a_running_server(container)
-    wanted: Wanted = matcher(types) or (lambda _: True)
+    wanted: Wanted = matcher([glob for text in types for glob in globs_of(text)]) or (lambda _: True)
     # What the terminal's encoding has not is shown by its number.
     cast("Any", sys.stdout).reconfigure(errors="backslashreplace")
     view = _table_view() if sys.stdout.isatty() and not as_json else None
@@ -73,6 +75,7 @@ def _table_view() -> Callable[[MirrorContainer, Wanted], Coroutine[Any, Any, Non
 async def _lines(container: MirrorContainer, wanted: Wanted, as_json: bool) -> None:  # noqa: FBT001
     """Every current record, then each change of one; of a burst the newest of each type."""
     feed, clock, after = container.feed(), container.clock(), 0
+    escapes = sys.stdout.isatty() or not as_json
     instants = container.instants()
 
     def line(change: Change) -> str:
@@ -80,17 +83,21 @@ async def _lines(container: MirrorContainer, wanted: Wanted, as_json: bool) -> N
             return told(change.type, change.record).decode()
         return f"{_time(clock.now())} {change.type} {row_of(change.type, change.record, instants).values}"
 
-    try:
+    has_said_nothing = True
+    with contextlib.suppress(BrokenPipeError):
         while True:
             await feed.until_shown(after)
             changes = [change for _, change in feed.behind(after) if change is not None and wanted(change.type)]
             after = feed.shown
             if changes:
                 texts = map(line, changes)
-                print("\n".join(map(printable, texts) if sys.stdout.isatty() or not as_json else texts), flush=True)
-    except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                await write_out("\n".join([*(map(printable, texts) if escapes else texts), ""]))
+            elif has_said_nothing and feed.complete:
+                what = f"none of {len(feed)} records matches" if len(feed) else "there is no record"
+                print(f"kv-updater: {what} yet", file=sys.stderr)
+            else:
+                continue
+            has_said_nothing = False
 
 
 def _time(instant: datetime) -> str:

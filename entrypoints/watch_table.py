@@ -34,7 +34,9 @@ async def show_table(container: MirrorContainer, wanted: Callable[[str], object]
             cells = [cells_of(row, clock.now()) for row in rows]
             more = f"   {len(types) - len(shown)} more do not fit" if types[len(shown) :] else ""
             why_not = readiness.why_not
-            below = f"\n{len(types)} records{more}   {'up to date' if why_not is None else why_not}   Ctrl-C ends it."
+            of = f" of {len(feed)}" if len(types) < len(feed) else ""
+            state = "up to date" if why_not is None else why_not
+            below = f"\n{len(types)}{of} records{more}   {state}   Ctrl-C ends it."
             if (cells, below, console.size) != drawn:
                 drawn = (cells, below, console.size)
                 live.update(picture(above, cells, below), refresh=True)

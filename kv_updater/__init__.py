@@ -71,6 +71,8 @@ class _Messages:
             raise InvalidMessageError("bad_timestamp", "`updated` has no time zone")
         message: dict[str, Any] = {"type": type_, "updated": _rfc_3339(updated)}
         if valid_for is not None:
+            if not isinstance(valid_for, timedelta):
+                raise TypeError("valid_for is a timedelta, such as timedelta(minutes=5)")
             message["valid"] = _rfc_3339(updated + valid_for)
         try:
             text = json.dumps(message | {"values": values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

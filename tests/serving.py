@@ -40,11 +40,11 @@ class Api:
 
     def __init__(self, address: str, service: Service) -> None:
         self.address, self.service = address, service
-        self.port = urlsplit(address).port or 0
+        self.host, self.port = urlsplit(address).hostname or "", urlsplit(address).port or 0
 
     def get(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
         """One request; `_` in a header's name is `-`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()
@@ -55,7 +55,7 @@ class Api:
     @contextmanager
     def reading(self) -> Iterator[Callable[[str], bytes]]:
         """What reads one path after the other over the same connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE)
 
         def read(path: str) -> bytes:
             connection.request("GET", path)

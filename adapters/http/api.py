@@ -16,14 +16,14 @@ from adapters.http.events import EventIds, stream
 from adapters.http.guards import DOCS, Guard, problem
 from adapters.http.live_page import add_page
 from adapters.http.probes import add_probes
-from adapters.http.records import Records, is_among, patterns, tag_of
+from adapters.http.records import Records, is_among, tag_of
 from application.events import RequestFailed
 from application.feed import ALL, Feed, Wants
 from application.ports import Clock, Observer, StoreUnavailable
 from application.readiness import Readiness
-from domain.globs import matcher
+from domain.globs import globs_of, matcher
 
-_MOST_PATTERNS = 100
+_MOST_GLOBS = 100
 _JSON = "application/json"
 _EVENTS: dict[str, Any] = {EventSourceResponse.media_type: {}}
 
@@ -89,7 +89,7 @@ def make_api(
 
 def _add_records(api: FastAPI, records: Records, feed: Feed) -> None:
     @api.head("/key/{type:path}", include_in_schema=False)
-    @api.get("/key/{type:path}", tags=["records"], responses={304: {}, 404: {}, 503: {}})
+    @api.get("/key/{type:path}", summary="One record", tags=["records"], responses={304: {}, 404: {}, 503: {}})
     async def key(type: str, if_none_match: Annotated[str, Header()] = "") -> Response:  # noqa: A002 (the path's name)
         """The stored record of a type, byte for byte. Never older than what `/events` has told of it."""
         record = await records.get(type)
@@ -101,7 +101,7 @@ def _add_records(api: FastAPI, records: Records, feed: Feed) -> None:
         return Response(record, media_type=_JSON, headers=headers)
 
     @api.head("/keys", include_in_schema=False)
-    @api.get("/keys", tags=["records"], responses={503: {}})
+    @api.get("/keys", summary="All types", tags=["records"], responses={503: {}})
     async def keys(
         after: Annotated[str, Query(description="`next` of the page before")] = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -113,9 +113,15 @@ def _add_records(api: FastAPI, records: Records, feed: Feed) -> None:
 
 
 def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds, clock: Clock) -> None:
-    @api.get("/events", tags=["records"], response_class=Response, responses={200: {"content": _EVENTS}})
+    @api.get(
+        "/events",
+        summary="Every record, and each change",
+        tags=["records"],
+        response_class=Response,
+        responses={200: {"content": _EVENTS}},
+    )
     async def follow(
-        types: Annotated[str, Query(description="globs with commas between, as in `a,b*`; none: all")] = "",
+        types: Annotated[tuple[str, ...], Query(description="globs with commas between, as in `a,b*`; none: all")] = (),
         last_event_id: Annotated[str, Header()] = "",
     ) -> Response:
         """First every current record, then each change: events `update` with one line of JSON.
@@ -123,7 +129,7 @@ def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds, clock: Clock) -> 
         With `Last-Event-ID` only what has changed since. A reader that is slow gets the newest of each type.
         """
         try:
-            wants = _wants(types)
+            wants = _wants(",".join(types))
         except ValueError as error:
             return problem(400, str(error))
         events = stream(feed, event_ids, last_event_id, wants, clock)
@@ -132,9 +138,9 @@ def _add_events(api: FastAPI, feed: Feed, event_ids: EventIds, clock: Clock) -> 
 
 @lru_cache(maxsize=1000)
 def _wants(types: str) -> Wants:
-    globs = sorted(set(patterns(types)))
+    globs = sorted(set(globs_of(types)))
     if not globs:
         return ALL
-    if len(globs) > _MOST_PATTERNS:
-        raise ValueError(f"types: at most {_MOST_PATTERNS} are taken")
+    if len(globs) > _MOST_GLOBS:
+        raise ValueError(f"types: at most {_MOST_GLOBS} are taken")
     return Wants(",".join(globs), matcher(globs))

@@ -2,7 +2,6 @@
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -85,8 +84,3 @@ def is_among(tag: str, if_none_match: str) -> bool:
     """RFC 9110, section 13.1.2."""
     shown = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
     return "*" in shown or tag.removeprefix("W/") in shown
-
-
-def patterns(text: str) -> Sequence[str]:
-    """Those of a list with commas between."""
-    return [pattern for part in text.split(",") if (pattern := part.strip())]

@@ -1,5 +1,7 @@
 """What serves the records: a mirror of the store, and HTTP on top of it. Needs the extra `serve`."""
 
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from dependency_injector import providers
@@ -19,10 +21,16 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 def _hosts(settings: Settings) -> frozenset[str] | None:
     """Those that are served; None: all, for a token is asked for, or whoever reaches the network may read."""
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    if settings.http_token is not None or host not in _LOOPBACK:
+    if settings.http_token is not None or not _is_loopback(settings.http_host):
         return None
-    return frozenset((*_LOOPBACK, *(urlsplit(origin).hostname or "" for origin in settings.http_origins)))
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    return frozenset((*_LOOPBACK, host, *(urlsplit(origin).hostname or "" for origin in settings.http_origins)))
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
 
 
 class ReadingContainer(MirrorContainer):

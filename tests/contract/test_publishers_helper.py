@@ -94,6 +94,11 @@ def test_what_an_updater_would_reject_is_not_published(
     assert error.value.reason == reason
 
 
+def test_a_period_in_seconds_is_a_mistake_that_says_what_to_write(client: redis.Redis) -> None:
+    with pytest.raises(TypeError, match=r"timedelta\(minutes=5\)"):
+        Publisher(client).publish("a", [], valid_for=5)  # type: ignore[arg-type]
+
+
 def test_to_a_stream_it_is_added_and_the_stream_is_trimmed(server: Server, client: redis.Redis) -> None:
     publisher = Publisher(client, "updates", transport="stream", maxlen=10)
     assert [publisher.publish("a", [number]) for number in range(300)] == [1] * 300

@@ -275,6 +275,7 @@ def _content(file: IO[bytes] | None) -> str:
 
 def _shape(line: str) -> str:
     """The line without what is another in each run: numbers and times, and how columns are padded."""
+    line = re.sub(r"^id: \w+", "id: 0", line)
     return re.sub(r"\s+", " ", re.sub(r"-?\d+(\.\d+)*", "0", line)).strip()
 
 

@@ -157,7 +157,7 @@ class TestEvents:
             assert [event.name for _, event in zip(range(2), events, strict=False)] == ["reset", "update"]
 
     def test_only_the_types_that_are_wanted(self, api: Api, server: Server) -> None:
-        with api.events("?types=b*,%20door") as events:
+        with api.events("?types=b*&types=,%20door") as events:
             publish(server, *(message(type_, OLD) for type_ in ("a", "bell", "door", "doors", "c", "b")))
 
             assert sorted(update["type"] for update in events.updates(3)) == ["b", "bell", "door"]
@@ -204,6 +204,12 @@ class TestWhoMayAsk:
                 ("", 421),
             ):
                 assert api.get("/key/a", host=host).status == status, host
+
+    def test_any_loopback_address_is_one(self, redis_url: str, tmp_path: Path) -> None:
+        with serving(redis_url, "--host", "127.0.0.2", "--port", "0", directory=tmp_path) as api:
+            assert api.host == "127.0.0.2"
+            for host, status in (("127.0.0.2", 200), ("localhost", 200), ("evil.example", 421)):
+                assert api.get("/livez", host=host).status == status, host
 
     def test_an_error_is_json_with_one_text(self, api: Api) -> None:
         for path in ("/keys?limit=x", "/nowhere", f"/events?types={'x' * 9000}"):

@@ -61,6 +61,36 @@ def test_globs_choose_and_what_a_publisher_wrote_is_text(server: Server, redis_u
         assert watch.ends(signal.SIGTERM) == 0
 
 
+def test_a_list_chooses_too_and_where_nothing_matches_that_is_said(
+    server: Server, redis_url: str, tmp_path: Path
+) -> None:
+    for type_ in ("a1", "b1", "c1"):
+        server.command("SET", type_, record())
+    with watching(redis_url, "a*,b*", directory=tmp_path) as watch:
+        until(lambda: sorted(line.split(" ")[1] for line in lines(watch)) == ["a1", "b1"], lambda: watch.raw_log)
+        assert watch.ends(signal.SIGTERM) == 0
+    with watching(redis_url, "nothing", directory=tmp_path) as watch:
+        watch.says("none of 3 records matches yet")
+        server.command("DEL", "a1", "b1", "c1")
+        assert watch.ends(signal.SIGTERM) == 0
+        assert watch.output == ""
+
+
+def test_a_pipe_that_nobody_empties_does_not_keep_it_from_ending(
+    server: Server, redis_url: str, tmp_path: Path
+) -> None:
+    server.command("SET", "large", record(values=f'["{"x" * 200_000}"]'))
+    ours, theirs = os.pipe()
+    with watching(redis_url, "--json", directory=tmp_path, terminal=theirs) as watch:
+        assert os.read(ours, 1)
+        assert watch.ends(signal.SIGTERM) == 0
+    with watching(redis_url, "--json", directory=tmp_path, terminal=theirs) as watch:
+        os.close(theirs)
+        os.close(ours)
+        assert watch.ends() == 0
+        assert watch.raw_log == b""
+
+
 def test_on_a_terminal_it_is_a_table_that_follows(server: Server, redis_url: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, pack("HHHH", 20, 100, 0, 0))
