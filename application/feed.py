@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 
 # What a reader is given at once: so many bytes (one record may be longer), of so many places looked at.
 _SHARE, _LOOKS = 64 * 1024, 250
@@ -18,14 +19,15 @@ _SHARES = 64
 _SLACK = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """The record of a type from the change with this number on. `event` is what readers get, made once for them all."""
+    """The record of a type from the change with this number on. `event` is what readers get: made once for them all,
+    when the first one wants it."""
 
     number: int
     type: str
     record: bytes
-    event: bytes
+    event: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Feed:
         elif before.record == record:
             return False
         self._newest += 1
-        self._changes[type_] = Change(self._newest, type_, record, self._make_event(self._newest, type_, record))
+        self._changes[type_] = Change(self._newest, type_, record)
         self._numbers.append(self._newest)
         self._types.append(type_)
         if len(self._numbers) > 2 * len(self._changes) + _SLACK:
@@ -151,15 +153,17 @@ class Feed:
                 return b"".join(events), after
             after = number
             if change is not None and (matches is None or matches(change.type)):
+                if change.event is None:
+                    change.event = self._make_event(number, change.type, change.record)
                 events.append(change.event)
                 size += len(change.event)
         return b"".join(events), max(after, self._shown)
 
     def _tidy(self) -> None:
-        places = zip(self._numbers, self._types, strict=True)
-        kept = [(number, type_) for number, type_ in places if self._is_newest(number, type_)]
-        self._numbers = [number for number, _ in kept]
-        self._types = [type_ for _, type_ in kept]
+        # The places that are left are those of the changes: this is much faster than to ask for each.
+        kept = sorted(self._changes.values(), key=attrgetter("number"))
+        self._numbers = [change.number for change in kept]
+        self._types = [change.type for change in kept]
 
     def _is_newest(self, number: int, type_: str) -> bool:
         change = self._changes.get(type_)
@@ -180,11 +184,9 @@ class Reader:
         There may be more as long as `after` is less than what is shown.
         """
         await self._feed.until_shown(self.after)
-        events = self.take()
-        if not events:
-            # Those that it does not want may be many.
-            await asyncio.sleep(0)
-        return events
+        # Others come between two shares, however fast this one is.
+        await asyncio.sleep(0)
+        return self.take()
 
     def take(self) -> bytes:
         """The next share, also where it is empty."""

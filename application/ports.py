@@ -171,7 +171,7 @@ class KeyValueStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give everything back. Idempotent."""
+        """Give everything back. Idempotent. Calls that wait get StoreUnavailable; a later one begins anew."""
         ...
 
 
@@ -186,7 +186,7 @@ class StoredTypes(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give everything back. Idempotent."""
+        """Give everything back. Idempotent. A later call begins anew."""
         ...
 
 

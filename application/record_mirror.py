@@ -5,8 +5,9 @@ change or has: what readers get is what the store holds, read after the hint.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from application.batch_size import BatchSize
 from application.feed import Feed
 from application.hints import Hint, Hints
 from application.ports import Clock, Delivery, KeyValueStore, StoredTypes, StoreUnavailable
@@ -24,7 +25,7 @@ RECORDS = "records"
 CHECK = "kv-updater:check"
 """What is read where there is nothing else to read, to know that records can be."""
 
-# Records read at once.
+# Records read at once, at most.
 _BATCH = 500
 # Seconds that the first look at all there is waits for the subscription.
 _PATIENCE = 1.0
@@ -38,7 +39,11 @@ _BREATH, _PER_READER, _LONGEST_PAUSE = 0.001, 0.0001, 0.15
 
 
 class RecordMirror:
-    """`run` it, and the feed has every record and shows each change."""
+    """`run` it, and the feed has every record and shows each change.
+
+    `renew` gives up the connections that records are read over: a reader is never told that its server is no master
+    any more, so from time to time the next one is looked for.
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class RecordMirror:
         validator: Validator,
         hints: Hints,
         read_record: Callable[[bytes, bytes | None], StoredRecord | None],
+        renew: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
         self._feed = feed
@@ -62,8 +68,11 @@ class RecordMirror:
         self._readiness = readiness
         self._validator = validator
         self._read_record = read_record
+        self._renew = renew
         self._clock = clock
         self._hints = hints
+        self._batch_size = BatchSize(_BATCH)
+        self._confirmations = 0
         self._hinted = asyncio.Event()
         self._look = asyncio.Event()
         self._changed = asyncio.Event()
@@ -102,12 +111,14 @@ class RecordMirror:
     async def _note_confirmations(self) -> None:
         while True:
             await self._subscription.confirmed_anew()
+            self._confirmations += 1
+            self._readiness.fails(RECORDS, "to be read anew")
             self._look.set()
 
     async def _follow_hints(self) -> None:
         while True:
             self._hinted.clear()
-            if hints := self._hints.take(_BATCH):
+            if hints := self._hints.take(self._batch_size.now):
                 await self._look_for(hints)
             elif (due := self._hints.next_due()) is None:
                 await self._hinted.wait()
@@ -130,17 +141,23 @@ class RecordMirror:
         await unless(self._look, self._clock.sleep(_PATIENCE))
         while True:
             self._look.clear()
+            confirmations = self._confirmations
             try:
                 await self._look_at_all()
             except StoreUnavailable as error:
+                self._readiness.fails(RECORDS, error.kind)
                 await self._clock.sleep(self._store_health.failed(error))
             else:
                 self._feed.complete = True
-                self._readiness.holds(RECORDS)
+                self._changed.set()
+                if confirmations == self._confirmations:
+                    self._readiness.holds(RECORDS)
                 await self._clock.sleep(_SHORTEST_ROUND)
                 await unless(self._look, self._clock.sleep(_ROUND))
 
     async def _look_at_all(self) -> None:
+        async with self._reading:
+            await self._renew()
         met: set[str] = set()
         async for types in self._stored_types.scan():
             met.update(types)
@@ -151,9 +168,18 @@ class RecordMirror:
 
     async def _look_at(self, types: Sequence[str]) -> None:
         permitted = [type_ for type_ in types if self._validator.permits(type_)]
-        for start in range(0, len(permitted), _BATCH):
-            await self._read(permitted[start : start + _BATCH])
-            await self._clock.sleep(_BREATH)
+        while permitted:
+            batch = permitted[: self._batch_size.now]
+            try:
+                await self._read(batch)
+            except StoreUnavailable as error:
+                if not error.overdue or len(batch) == 1:
+                    raise
+                # It may be more than the wire lets through in time.
+                await self._clock.sleep(self._store_health.failed(error))
+            else:
+                del permitted[: len(batch)]
+                await self._clock.sleep(_BREATH)
 
     async def _read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         async with self._reading:
@@ -168,13 +194,17 @@ class RecordMirror:
 
     async def _texts(self, types: Sequence[str]) -> dict[str, bytes | None]:
         """Of those that may be read. That one may not has nothing to do with the others."""
+        started = self._clock.monotonic()
         try:
             texts = dict(zip(types, await self._store.read(types), strict=True))
         except StoreUnavailable as error:
+            if error.overdue:
+                self._batch_size.timed_out(len(types))
             if error.kind != "noperm":
                 raise
             half = len(types) // 2
             return await self._texts(types[:half]) | await self._texts(types[half:]) if half else {}
+        self._batch_size.answered(self._clock.monotonic() - started)
         self._store_health.worked()
         return texts
 

@@ -7,7 +7,7 @@ from application.ports import Clock
 
 _OFTEN = 1.0  # seconds between two times that it is looked how many readers there are
 _MORE = 1.1  # times as many as before are worth to be taken out of its sight
-_MANY = 1000  # readers that have gone, each of which leaves some cycles
+_MANY = 100  # readers that have gone, each of which leaves some cycles
 
 
 async def keep_collections_short(feed: Feed, clock: Clock) -> None:

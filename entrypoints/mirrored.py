@@ -42,7 +42,8 @@ async def mirrored(container: MirrorContainer) -> AsyncIterator[None]:
     """The feed follows the store. Raises an ExceptionGroup with what the mirror raises: see `refusal_in`."""
     mirror = container.mirror()
     async with contextlib.AsyncExitStack() as stack:
-        for made in (container.stored_types, container.publisher, container.store, container.subscriber):
+        stores = (container.stored_types, container.store, container.store_of_one)
+        for made in (*stores, container.publisher, container.subscriber):
             stack.push_async_callback(made().close)
         async with asyncio.TaskGroup() as tasks:
             mirroring = tasks.create_task(mirror.run(), name="mirror")

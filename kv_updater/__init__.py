@@ -24,6 +24,8 @@ Transport = Literal["pubsub", "sharded_pubsub", "stream"]
 """As the setting `transport` of the updater has it."""
 
 _TICK = timedelta(microseconds=1)
+# What an updater believes of a date in the future, unless it is told otherwise.
+_MOST_AHEAD = timedelta(minutes=5)
 
 
 class InvalidMessageError(ValueError):
@@ -66,14 +68,16 @@ class _Messages:
         self, type_: str, values: dict[str, Any] | list[Any], valid_for: timedelta | None, updated: datetime | None
     ) -> bytes:
         if updated is None:
-            updated = self._last = max(datetime.now(UTC), self._last + _TICK)
+            now = datetime.now(UTC)
+            # A clock that was far ahead, and has been set right, dates nothing any more.
+            updated = self._last = max(now, self._last + _TICK) if self._last < now + _MOST_AHEAD else now
         elif updated.tzinfo is None:
             raise InvalidMessageError("bad_timestamp", "`updated` has no time zone")
         message: dict[str, Any] = {"type": type_, "updated": _rfc_3339(updated)}
         if valid_for is not None:
             if not isinstance(valid_for, timedelta):
                 raise TypeError("valid_for is a timedelta, such as timedelta(minutes=5)")
-            message["valid"] = _rfc_3339(updated + valid_for)
+            message["valid"] = _rfc_3339(updated, valid_for)
         try:
             text = json.dumps(message | {"values": values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode()
@@ -132,5 +136,8 @@ def _receivers(reply: Any) -> int:
     return reply if isinstance(reply, int) else 1  # the id of an entry
 
 
-def _rfc_3339(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _rfc_3339(instant: datetime, later: timedelta = timedelta()) -> str:
+    try:
+        return (instant.astimezone(UTC) + later).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        raise InvalidMessageError("bad_timestamp", "beyond the calendar") from None

@@ -132,6 +132,7 @@ class UnreliableStore(MemoryStore):
         self.meanwhile: Callable[[], None] = lambda: None
         self.meanwhile_reading: Callable[[], None] = lambda: None
         self.denied: set[str] = set()  # types that may not be read
+        self.asked: Sequence[str] = ()  # those of the last reading
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         fault = self.faults.pop(0) if self.faults else ""
@@ -155,6 +156,7 @@ class UnreliableStore(MemoryStore):
             await super().commit(batch)
 
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        self.asked = types
         self.meanwhile_reading()
         if self.denied & set(types):
             raise StoreUnavailable("noperm", "NOPERM this account may not")

@@ -78,6 +78,8 @@ def make_api(
 
     @api.exception_handler(StoreUnavailable)
     async def unavailable(_: Request, error: StoreUnavailable) -> Response:
+        if error.kind == "noperm":
+            return problem(403, "the server's own account may not read this key")
         return problem(503, f"the store is not available: {error.kind}", {"retry-after": "1"})
 
     _add_records(api, records, feed)

@@ -44,11 +44,17 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """What goes over the line to one reader, until the feed ends. The feed is shown now and then, also unchanged."""
     yield b"retry: %d\n\n" % _RETRY
+    sent_at = clock.monotonic()
+    # Until all is known there is nothing to put in the place of what the reader has.
+    while not (feed.complete or feed.ended):
+        await feed.until_shown(feed.shown)
+        if clock.monotonic() - sent_at >= _HEARTBEAT:
+            yield _COMMENT
+            sent_at = clock.monotonic()
     after = event_ids.number(last_event_id, feed)
     if not after:
         yield event_ids.reset()
     with feed.reader(after, wants) as reader:
-        sent_at = clock.monotonic()
         while not feed.ended:
             events = await reader.next()
             now = clock.monotonic()

@@ -27,6 +27,7 @@ def add_probes(api: FastAPI, readiness: Readiness, metrics: Callable[[], bytes],
             why_not = why_not.partition(":")[0]
         return JSONResponse({"ready": why_not is None, "why_not": why_not}, 200 if why_not is None else 503)
 
+    @api.head("/metrics", include_in_schema=False)
     @api.get("/metrics", summary="Numbers", tags=["probes"])
     async def prometheus() -> Response:
         """For Prometheus."""

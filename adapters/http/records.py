@@ -3,14 +3,18 @@
 import hashlib
 from bisect import bisect_right
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 
 from application.feed import Change, Feed
-from application.ports import Clock, KeyValueStore
+from application.ports import Clock, KeyValueStore, StoreUnavailable
 from domain.instants import InstantReader
 from domain.stored_record import members_of, projection
 from domain.validation import Validator
+
+# Bytes of records whose times are read for one page.
+_MOST_LOOKED_AT = 8 * 1024 * 1024
 
 
 class KeyRow(msgspec.Struct):
@@ -54,19 +58,37 @@ class Records:
         """Its record; None where there is none, or where the key may not be one's. Raises StoreUnavailable."""
         if not self._validator.permits(type_):
             return None
-        (text,) = await self._store.read([type_])
+        try:
+            (text,) = await self._store.read([type_])
+        except StoreUnavailable as error:
+            if error.kind != "connection":
+                raise
+            # The connections are given up now and then.
+            (text,) = await self._store.read([type_])
         return None if text is None else projection(text)
 
     def page(self, after: str, limit: int) -> KeyPage:
-        """The types behind `after`, in the order of their code points."""
+        """The types behind `after`, in the order of their code points; fewer where their records are long."""
+        types = self._in_order()
+        now, rows, looked_at = self._clock.now(), [], 0
+        start = bisect_right(types, after)
+        for type_ in types[start : start + limit]:
+            change = self._feed.change(type_)
+            if change is not None:
+                rows.append(self._row(change, now))
+                looked_at += len(change.record)
+            if looked_at > _MOST_LOOKED_AT:
+                break
+        more = start + len(rows) < len(types)
+        return KeyPage(rows, len(types), rows[-1].type if more else None)
+
+    def _in_order(self) -> list[str]:
         if self._sorted_at != self._feed.set_version:
-            self._sorted, self._sorted_at = sorted(self._feed.types()), self._feed.set_version
-        start = bisect_right(self._sorted, after)
-        types = self._sorted[start : start + limit]
-        now = self._clock.now()
-        rows = [self._row(change, now) for type_ in types if (change := self._feed.change(type_))]
-        more = start + limit < len(self._sorted)
-        return KeyPage(rows, len(self._sorted), types[-1] if more else None)
+            # What is in order already is sorted fast.
+            types = dict.fromkeys(chain(self._sorted, self._feed.types()))
+            self._sorted = sorted(type_ for type_ in types if self._feed.change(type_))
+            self._sorted_at = self._feed.set_version
+        return self._sorted
 
     def _row(self, change: Change, now: datetime) -> KeyRow:
         updated, valid, _ = members_of(change.record)

@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Seconds and bytes within which a request must be there, whole.
 _PATIENCE = 10.0
 _LONGEST_REQUEST = 64 * 1024
-# Seconds for which an answer may wait for its reader.
-_LONGEST_PAUSE = 30.0
+# Seconds in which the reader of an answer has to take so many bytes of it, where so many wait.
+_LONGEST_PAUSE, _LEAST_TAKEN = 30.0, 256 * 1024
 # Bytes that the kernel takes over and cannot send yet, for each connection: what waits there gets old, and is out of
 # reach. (What is on its way, or in the reader's own buffer, comes on top.)
 _MOST_UNSENT = 64 * 1024
@@ -50,6 +50,12 @@ class _Impatient(HttpToolsProtocol):
             self._wait()
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # One answer at a time: else what waits for its reader would be that of one request, and looked at as another's.
+        if self.pipeline:
+            self.transport.abort()
+
     def on_message_complete(self) -> None:
         self._stop_waiting()
         super().on_message_complete()
@@ -57,8 +63,18 @@ class _Impatient(HttpToolsProtocol):
     def pause_writing(self) -> None:
         # Readers of events may stand still: what they have not taken is replaced by something newer.
         if self._path != "/events":
-            self._paused = asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self.transport.abort)
+            self._look_later()
         super().pause_writing()
+
+    def _look_later(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._paused = asyncio.get_running_loop().call_later(_LONGEST_PAUSE, self._look_at_the_reader, waiting)
+
+    def _look_at_the_reader(self, waited: int) -> None:
+        if waited - self.transport.get_write_buffer_size() < _LEAST_TAKEN:
+            self.transport.abort()
+        else:
+            self._look_later()
 
     @property
     def _path(self) -> str | None:

@@ -11,7 +11,7 @@ from adapters.memory.stored_types import MemoryStoredTypes
 from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
 from application.feed import Feed
 from application.hints import Hints
-from application.ports import KeyValueStore
+from application.ports import KeyValueStore, StoredTypes
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
 from application.record_mirror import CHECK, RECORDS, RecordMirror
@@ -24,6 +24,14 @@ from entrypoints.container.transports import Transports
 
 def _reads(store: KeyValueStore) -> Callable[[], Awaitable[object]]:
     return partial(store.read, [CHECK])
+
+
+def _renewal(*made: KeyValueStore | StoredTypes) -> Callable[[], Awaitable[None]]:
+    async def renew() -> None:
+        for each in made:
+            await each.close()
+
+    return renew
 
 
 class MirrorContainer(Transports, Stores):
@@ -53,5 +61,6 @@ class MirrorContainer(Transports, Stores):
         validator=Foundations.validator,
         hints=providers.Singleton(Hints, ordering=Foundations.ordering, clock=Foundations.clock),
         read_record=Foundations.record_reader,
+        renew=providers.Callable(_renewal, Stores.store, Stores.store_of_one, stored_types),
         clock=Foundations.clock,
     )

@@ -38,7 +38,7 @@ class ReadingContainer(MirrorContainer):
 
     records = providers.Singleton(
         Records,
-        store=Stores.store,
+        store=Stores.store_of_one,
         feed=MirrorContainer.feed,
         validator=Foundations.validator,
         instants=Foundations.instants,

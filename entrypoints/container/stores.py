@@ -28,6 +28,15 @@ def _max_record_bytes(settings: Settings) -> int:
     return settings.max_message_bytes + len('{"updated":null,"valid":null,"values":}')
 
 
+def _store(script: providers.Provider[CommitScript]) -> providers.Selector:
+    return providers.Selector(
+        Servers.store_backend,
+        memory=providers.Singleton(MemoryStore, Foundations.clock),
+        redis=providers.Singleton(RedisStore, Servers.commands, script),
+        cluster=providers.Singleton(RedisClusterStore, Servers.cluster_commands, script),
+    )
+
+
 class Stores(Servers):
     """The ports KeyValueStore and DeadLetters."""
 
@@ -38,12 +47,9 @@ class Stores(Servers):
         max_record_bytes=providers.Callable(_max_record_bytes, Foundations.settings),
         streams=providers.Callable(_stream_keys, Foundations.settings),
     )
-    store = providers.Selector(
-        Servers.store_backend,
-        memory=providers.Singleton(MemoryStore, Foundations.clock),
-        redis=providers.Singleton(RedisStore, Servers.commands, commit_script),
-        cluster=providers.Singleton(RedisClusterStore, Servers.cluster_commands, commit_script),
-    )
+    store = _store(commit_script)
+    # Over connections of its own, so that nobody waits for one record behind many.
+    store_of_one = _store(commit_script)
     dead_letters = providers.Selector(
         Servers.store_backend,
         memory=providers.Singleton(MemoryDeadLetters, maxlen=Foundations.given.dead_letter_maxlen),

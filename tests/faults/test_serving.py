@@ -1,16 +1,17 @@
 """The API server's own faults: what is behind it goes away or falls silent, and who is before it reads nothing."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.faults.wire import wire_to
 from tests.servers import Server
-from tests.service import Publisher, subscribed, until
+from tests.service import Publisher, started, subscribed, until
 from tests.serving import Api, Events, drip, serving
 from tests.world import message, record
 
@@ -32,10 +33,21 @@ def is_ready(api: Api) -> bool:
 
 
 def gaps(api: Api) -> float:
-    line = next(
-        line for line in api.get("/metrics").body.decode().splitlines() if line.startswith("kv_updater_gaps_total")
-    )
-    return float(line.split()[1])
+    return metric(api, "kv_updater_gaps_total")
+
+
+def metric(api: Api, name: str) -> float:
+    lines = api.get("/metrics").body.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+@contextmanager
+def started_on(url: str, directory: Path) -> Iterator[Api]:
+    """`serve`, from when it listens."""
+    env = {"KV_UPDATER_REDIS_URL": url, "KV_UPDATER_LOG_FORMAT": "json", "KV_UPDATER_HTTP_PORT": "0"}
+    with started("serve", directory=directory, env=env) as service:
+        service.says('"Serving"')
+        yield Api(service.logged("Serving")[0]["address"], service)
 
 
 class TestTheListener:
@@ -74,6 +86,36 @@ class TestTheListener:
             assert api.get("/key/a").body == record(updated(1))
 
 
+class TestTheMaster:
+    def test_where_it_is_another_by_now_records_are_read_from_there(self, own: Server, tmp_path: Path) -> None:
+        own.command("SET", "a", record(updated(1)))
+        with Server() as other, wire_to(own) as address, serving(address.url, *QUICK, directory=tmp_path) as api:
+            other.command("SET", "a", record(updated(2)))
+            assert api.get("/key/a").body == record(updated(1))
+            address.does(lambda proxy: setattr(proxy, "target_port", other.port))
+            own.command("REPLICAOF", "127.0.0.1", "1")  # its connections stay, and it is still read from
+
+            until(lambda: gaps(api) >= 1)
+            until(lambda: is_ready(api))
+            assert api.get("/key/a").body == record(updated(2))
+            with api.events() as events:
+                assert [update["updated"] for update in events.updates(1)] == [updated(2)]
+            other.command("SET", "b", record(updated(3)))
+            other.command("PUBLISH", "update", message("b", updated(3)))
+            until(lambda: api.get("/keys").json["count"] == 2)
+
+    @pytest.mark.long
+    def test_more_than_comes_through_in_time_comes_in_parts(self, own: Server, tmp_path: Path) -> None:
+        keys = 40
+        for key in range(keys):
+            own.command("SET", f"k{key}", record(updated(1), f'["{"x" * 100_000}"]'))
+        with wire_to(own) as wire, started_on(wire.url, tmp_path) as api:
+            # In the five seconds that a call has, half of it comes.
+            wire.does(lambda proxy: setattr(proxy.replies, "bandwidth", 500_000))
+            until(lambda: api.get("/keys").status == 200)
+            assert api.get("/keys").json["count"] == keys
+
+
 class TestReadersThatDoNotRead:
     KEYS, ROUNDS, STALLED = 10, 60, 20
     TEXT = "x" * 100_000
@@ -107,10 +149,32 @@ class TestReadersThatDoNotRead:
             before = open_files(api)
             with drip(api.port, b"GET /key/a HTTP/1.1\r\nhost: localhost\r\n\r\n"):
                 until(lambda: open_files(api) > before)
-                given_up_by = time.monotonic() + 2 * 30.0
+                given_up_by = time.monotonic() + 3 * 30.0
                 while open_files(api) > before:
                     assert time.monotonic() < given_up_by
                     time.sleep(0.1)
+
+    def test_a_second_request_before_the_answer_to_the_first_closes_the_connection(
+        self, own: Server, tmp_path: Path
+    ) -> None:
+        own.command("SET", "a", record(updated(1)))
+        request = b"GET /key/a HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        with serving(own.url, directory=tmp_path) as api, drip(api.port, 2 * request) as both:
+            assert closes(both)
+
+    @pytest.mark.long
+    def test_those_that_stand_still_and_go_leave_nothing(self, own: Server, tmp_path: Path) -> None:
+        own.command("SET", "a", record(updated(1), f'["{"x" * 1_000_000}"]'))
+        with serving(own.url, directory=tmp_path) as api:
+            before = memory_mib(api)
+            for _ in range(10):
+                with ExitStack() as stack:
+                    for _ in range(60):
+                        stack.enter_context(drip(api.port, b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+                    until(lambda: readers(api) == 60)
+                until(lambda: readers(api) == 0)
+            time.sleep(2)  # it looks once a second
+            assert memory_mib(api) - before < 200
 
     @pytest.mark.long
     def test_those_that_come_and_go_leave_nothing(self, own: Server, tmp_path: Path) -> None:
@@ -143,6 +207,22 @@ class TestReadersThatDoNotRead:
 def memory_mib(api: Api) -> float:
     status = Path(f"/proc/{api.service.process.pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def readers(api: Api) -> float:
+    return metric(api, "kv_updater_event_readers")
+
+
+def closes(connection: socket.socket) -> bool:
+    """Whether it ends, by a reset too, once all that comes was read."""
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    except TimeoutError:
+        return False
+    return True
 
 
 def open_files(api: Api) -> int:

@@ -15,6 +15,7 @@ IDS = EventIds("e")
 async def test_first_what_is_there_then_comments_where_it_is_quiet_and_at_the_end_no_more() -> None:
     feed, clock = Feed(IDS.event), SimulatedClock()
     feed.put("a", b'{"updated":1}')
+    feed.complete = True
     feed.show()
     async with aclosing(stream(feed, IDS, "", ALL, clock)) as line:
         assert [await anext(line) for _ in range(3)] == [
@@ -38,6 +39,7 @@ async def test_first_what_is_there_then_comments_where_it_is_quiet_and_at_the_en
 async def test_who_has_everything_gets_nothing_at_first() -> None:
     feed = Feed(IDS.event)
     feed.put("a", b'{"updated":1}')
+    feed.complete = True
     feed.show()
 
     async with aclosing(stream(feed, IDS, "e-1", ALL, SimulatedClock())) as line:
@@ -48,6 +50,25 @@ async def test_who_has_everything_gets_nothing_at_first() -> None:
         feed.show()
 
         assert await waiting == b'id: e-2\nevent: update\ndata: {"type":"a","updated":2}\n\n'
+
+
+async def test_until_every_record_is_known_nothing_takes_the_place_of_what_a_reader_has() -> None:
+    feed, clock = Feed(IDS.event), SimulatedClock()
+    feed.put("a", b'{"updated":1}')
+    async with aclosing(stream(feed, IDS, "another-1", ALL, clock)) as line:
+        assert await anext(line) == b"retry: 2000\n\n"
+        waiting = asyncio.ensure_future(anext(line))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            clock.pass_time(5.0)
+            feed.show()
+        assert await waiting == b":\n\n"
+        waiting = asyncio.ensure_future(anext(line))
+        await asyncio.sleep(0)
+        feed.complete = True
+        feed.show()
+        assert await waiting == IDS.reset()
 
 
 @pytest.mark.parametrize("unknown", ["", "e", "e-0", "e-", "e-2", "e--1", "f-1", "e-1\u00b2", "e-" + "9" * 30])

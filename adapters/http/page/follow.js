@@ -1,6 +1,8 @@
 // The connection: an EventSource, made anew where the browser gives up.
 
-const LONGEST_WAIT = 10_000; // milliseconds
+// Milliseconds: between two tries at most, and for an answer that says whether all is well.
+const LONGEST_WAIT = 10_000;
+const PATIENCE = 4000;
 
 // A number keeps the digits it was written with, where the browser tells them.
 class Exact {
@@ -60,10 +62,19 @@ export function connect({ take, forgetAll, tell, askForToken }) {
 
   // The line to the server may be fine while the server has lost its own.
   async function look() {
-    const answer = await fetch("/readyz").catch(() => null);
-    if (source.readyState !== EventSource.OPEN) return;
-    if (answer === null || answer.ok) tell("live", "live");
-    else tell("late", `not up to date: ${(await answer.json()).why_not}`);
+    const asked = source;
+    const answer = await fetch("/readyz", { signal: AbortSignal.timeout(PATIENCE) }).catch(() => null);
+    if (source !== asked || source.readyState !== EventSource.OPEN) return;
+    if (answer?.ok) {
+      tell("live", "live");
+    } else if (answer !== null) {
+      tell("late", `not up to date: ${(await answer.json()).why_not}`);
+    } else {
+      // A line may be dead and not know it: a new one will show.
+      tell("lost", "no answer, trying again");
+      source.close();
+      open();
+    }
   }
 
   open();

@@ -192,3 +192,12 @@ async def test_places_that_something_newer_has_taken_are_left_out(feed: Feed) ->
     assert len(feed._numbers) < 1100
     with feed.reader(9_000) as reader:
         assert await everything(feed, reader) == b"9999 a 4999\n10000 b 4999\n"
+
+
+async def test_what_is_not_shown_yet_is_not_given(feed: Feed) -> None:
+    put(feed, a="1")
+    feed.put("b", b"1")
+    with feed.reader() as reader:
+        assert await reader.next() == b"1 a 1\n"
+        feed.show()
+        assert await reader.next() == b"2 b 1\n"

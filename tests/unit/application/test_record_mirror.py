@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from math import inf
 
 import pytest
 
@@ -31,17 +32,30 @@ OLD, NEW = "2026-11-22T19:00:01Z", "2026-11-22T19:00:02Z"
 ROUND = 60.0
 
 
+class SlowStore(UnreliableStore):
+    """A read is answered when the test lets it."""
+
+    def __init__(self, clock: TurnedClock) -> None:
+        super().__init__(clock)
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
+        await self.answers.wait()
+        return await super().read(types)
+
+
 class Mirrored:
     """A mirror of a store that a test controls, on a clock that it turns."""
 
     def __init__(self) -> None:
         self.clock = TurnedClock()
-        self.store = UnreliableStore(self.clock)
+        self.store = SlowStore(self.clock)
         self.channels = MemoryChannels()
         self.observer = Recorder()
         self.readiness = Readiness(self.observer, SUBSCRIPTION, STORE, RECORDS)
         self.feed = Feed(lambda number, type_, text: b"%d %s %s\n" % (number, type_.encode(), text))
-        self.reads = 0
+        self.reads = self.renewals = 0
         self.store.meanwhile_reading = self._count
         instants = InstantReader()
         around = {
@@ -63,8 +77,12 @@ class Mirrored:
             validator=Validator(ValidationRules(allowed_types=["[a-z]"]), instants),
             hints=Hints(ordering=Newest(timedelta(minutes=5)), clock=self.clock),
             read_record=lambda text, entry: read_record(text, entry, instants),
+            renew=self._renew,
             clock=self.clock,
         )
+
+    async def _renew(self) -> None:
+        self.renewals += 1
 
     def _count(self) -> None:
         self.reads += 1
@@ -178,6 +196,63 @@ async def test_after_a_loss_everything_is_read_anew() -> None:
             await mirrored.passes(0.1)
 
         assert mirrored.shown == {"a": record(NEW), "b": record(OLD)}
+
+
+async def test_after_a_loss_it_is_ready_only_when_everything_was_read_anew_from_whoever_is_there_by_then() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        renewals, denied = mirrored.renewals, StoreUnavailable("loading", "LOADING")
+
+        def fail() -> None:
+            raise denied
+
+        mirrored.store.meanwhile_reading = fail
+        mirrored.subscriber.lose("closed by the server")
+        for _ in range(20):
+            await mirrored.passes(0.1)
+        assert mirrored.readiness.why_not == "store: loading"
+        mirrored.store.meanwhile_reading = lambda: None
+        for _ in range(20):
+            await mirrored.passes(0.1)
+        assert mirrored.readiness.why_not is None
+        assert mirrored.renewals > renewals
+
+
+async def test_a_loss_in_the_middle_of_a_round_needs_another_one() -> None:
+    async with mirroring(a=record(OLD)) as mirrored:
+        mirrored.store.answers.clear()
+        await mirrored.passes(ROUND)
+        mirrored.subscriber.lose("closed by the server")
+        for _ in range(5):
+            await mirrored.passes(0.1)
+        mirrored.store.answers.set()
+        await turns()
+        assert mirrored.readiness.why_not == "records: to be read anew"
+        for _ in range(20):
+            await mirrored.passes(0.1)
+        assert mirrored.readiness.why_not is None
+
+
+async def test_what_is_too_much_to_come_in_time_is_read_in_smaller_parts() -> None:
+    records = {letter: record(OLD) for letter in "abcdefgh"}
+    async with mirroring() as mirrored:
+        most = 3
+
+        def time_out() -> None:
+            if len(mirrored.store.asked) > most:
+                raise StoreUnavailable("timeout", "no answer", executes_until=inf)
+
+        mirrored.store.meanwhile_reading = time_out
+        mirrored.store.values |= records
+        await mirrored.passes(ROUND)
+        for _ in range(30):
+            await mirrored.passes(0.5)
+        assert mirrored.shown == records
+
+        most = 0
+        await mirrored.passes(ROUND)
+        for _ in range(30):
+            await mirrored.passes(0.5)
+        assert mirrored.readiness.why_not == "store: timeout"
 
 
 async def test_what_nobody_has_told_is_found_in_the_next_round() -> None:
