@@ -5,15 +5,17 @@ Exit codes: 0 clean, 1 failed, 2 wrong usage or configuration. What a command ne
 
 import argparse
 import asyncio
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from application.ports import StoreUnavailable
 from entrypoints import __version__
 from entrypoints.parser import Parser
 from entrypoints.printable import printable
-from entrypoints.settings import UNITS, Loaded, SettingsError, load_settings, options, parse_seconds
+from entrypoints.settings import MAX_SECONDS, UNITS, Loaded, SettingsError, load_settings, options, parse_seconds
 
 _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
@@ -23,28 +25,52 @@ Command = Callable[[argparse.Namespace, Loaded], int]
 def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command that these arguments, or those of the process, ask for; the exit code."""
     given = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
-    debugs = False
+    debugs, loaded = False, None
+    if sys.stdout is None:  # it was closed at the start
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
         flags = {option.key: getattr(given, option.key) for option in options() if hasattr(given, option.key)}
         loaded = load_settings(flags, config=getattr(given, "config", None))
         debugs = loaded.settings.log_level == "DEBUG"
-        return given.command(given, loaded)  # type: ignore[no-any-return]
+        return _flushed(given.command(given, loaded))
     except SettingsError as error:
         _complain(error)
         return _EXIT_USAGE
-    except (KeyboardInterrupt, asyncio.CancelledError, BrokenPipeError):
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _EXIT_FAILED
+    except BrokenPipeError:
+        _drop_output()
         return _EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - a person sees one line, whatever went wrong
         if debugs:
             traceback.print_exc()
-        _complain(error)
+        _complain(error, loaded)
         return _EXIT_FAILED
 
 
-def _complain(error: BaseException) -> None:
+def _flushed(exit_code: int) -> int:
+    """Now, while what goes wrong with it can be told."""
+    sys.stdout.flush()
+    return exit_code
+
+
+def _drop_output() -> None:
+    # The interpreter flushes once more at its end, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(error: BaseException, loaded: Loaded | None = None) -> None:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    print(f"kv-updater: {printable(str(error))}", file=sys.stderr)
+    where = _servers_of(loaded) if isinstance(error, StoreUnavailable) and loaded is not None else ""
+    print(f"kv-updater: {printable(str(error))}{where}", file=sys.stderr)
+
+
+def _servers_of(loaded: Loaded) -> str:
+    """Which settings name the servers, and where they come from."""
+    keys = ["redis_url", *(["store_url"] if loaded.settings.store_url else [])]
+    told = ", ".join(f"{key}: {loaded.origins[key]}" for key in keys)
+    return f" ({told}{'; --redis-url names another' if loaded.origins['redis_url'] == 'default' else ''})"
 
 
 def _parser() -> Parser:
@@ -87,10 +113,10 @@ def _parser() -> Parser:
     source.add_argument("--values", metavar="JSON", help="the values: an object or an array")
     source.add_argument("--file", metavar="FILE", help="read the values from a file; - is standard input")
     publish.add_argument(
-        "--valid-for", metavar="TIME", type=_seconds, default=300.0, help="valid until now + TIME (default 5m)"
+        "--valid-for", metavar="TIME", type=_period, default=300.0, help="valid until now + TIME (default 5m)"
     )
     publish.add_argument("--stream", action="store_true", help="add it to a stream: the same as --transport stream")
-    publish.add_argument("--every", metavar="TIME", type=_seconds, help="again and again, at this interval")
+    publish.add_argument("--every", metavar="TIME", type=_period, help="again and again, at this interval")
 
     get = add("get", _get, "print stored records; exit code 1 if one is missing", "[--json] [settings] TYPE...")
     get.add_argument("types", metavar="TYPE", nargs="+", help="a type whose record to print, without key_prefix")
@@ -157,6 +183,13 @@ def _seconds(text: str) -> float:
         return parse_seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _period(text: str) -> float:
+    seconds = _seconds(text)
+    if not 0 < seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError("must be more than 0, and at most ten years")
+    return seconds
 
 
 def _run(_: argparse.Namespace, loaded: Loaded) -> int:

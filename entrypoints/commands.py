@@ -119,7 +119,10 @@ def container_with_a_server(settings: Settings) -> Container:
 
 
 def _read(file: str) -> str:
-    return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except OSError as error:
+        raise SettingsError(f"--file {printable(file)}: {error.strerror}") from None
 
 
 def _checked(text: str) -> str:

@@ -60,7 +60,7 @@ def _page(settings: Settings) -> "DemoPage | None":
     try:
         from entrypoints.demo_page import DemoPage
     except ModuleNotFoundError:
-        print('For a page in the browser: in the checkout, pip install ".[serve]"', file=sys.stderr)
+        print('For a page in the browser: in the checkout, pip install ".[demo]"', file=sys.stderr)
         return None
     return DemoPage()
 

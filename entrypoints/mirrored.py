@@ -58,7 +58,7 @@ async def mirrored(container: MirrorContainer) -> AsyncIterator[None]:
                 task.cancel()
 
 
-def refusal_in(group: BaseExceptionGroup) -> str:
+def refusal_in(group: BaseExceptionGroup) -> BaseException:
     """What Redis refuses for good. Raises the rest of the group, where it has anything else."""
     refused, others = group.split((SubscriptionRefused, StoreRefused))
     if refused is None or others is not None:
@@ -66,4 +66,10 @@ def refusal_in(group: BaseExceptionGroup) -> str:
     first: BaseException = refused
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    return str(first)
+    return first
+
+
+def refused_setting(settings: Settings, refusal: BaseException) -> str:
+    """Which of these, as they were given, names the server that refuses."""
+    of_store = isinstance(refusal, StoreRefused) or settings.persisted_channel is not None
+    return "store_url" if of_store and settings.store_url is not None else "redis_url"

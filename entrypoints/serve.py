@@ -3,13 +3,14 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from loguru import logger
 
 from entrypoints.container.reading import ReadingContainer
 from entrypoints.garbage import keep_collections_short
 from entrypoints.logs import set_up_logs
-from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in
+from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in, refused_setting
 from entrypoints.settings import Settings, mask_url
 
 
@@ -18,7 +19,7 @@ async def serve(settings: Settings) -> int:
     container = ReadingContainer(settings=listening(settings, "serve"))
     needs_a_running_server(container)
     set_up_logs(settings.log_level, settings.log_format)
-    stop = asyncio.Event()
+    stop, token = asyncio.Event(), settings.http_token
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     logger.bind(
@@ -27,12 +28,20 @@ async def serve(settings: Settings) -> int:
         store=mask_url(container.store_url()),
     ).info("The API server starts")
     try:
-        await serve_records(container, stop, lambda address: logger.bind(address=address).info("Serving"))
+        await serve_records(container, stop, partial(_announce, is_open=container.hosts() is None and not token))
     except BaseExceptionGroup as group:
-        logger.bind(detail=refusal_in(group)).error("Redis refuses what the service needs")
+        refusal = refusal_in(group)
+        setting = refused_setting(settings, refusal)
+        logger.bind(detail=str(refusal), setting=setting).error("Redis refuses what the service needs")
         return 1
     logger.info("The API server stopped")
     return 0
+
+
+def _announce(address: str, *, is_open: bool) -> None:
+    logger.bind(address=address).info("Serving")
+    if is_open:
+        logger.bind(setting="http_token").warning("Whoever reaches this address can read all records")
 
 
 async def serve_records(container: ReadingContainer, stop: asyncio.Event, announce: Callable[[str], object]) -> None:

@@ -14,9 +14,10 @@ from entrypoints.nearest import nearest
 from entrypoints.redis_urls import mask_url
 from entrypoints.settings_model import Settings
 from entrypoints.settings_sources import SECRETS, Given, SettingsError, read_sources, shown
-from entrypoints.settings_values import UNITS, Quantity, parse_seconds
+from entrypoints.settings_values import MAX_SECONDS, UNITS, Quantity, parse_seconds
 
 __all__ = [
+    "MAX_SECONDS",
     "UNITS",
     "Loaded",
     "Option",

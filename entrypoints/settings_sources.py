@@ -4,6 +4,7 @@ import re
 import runpy
 import traceback
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 PREFIX = "KV_UPDATER_"
 _POINTERS = ("config", "secrets_dir")  # they say where settings are and are none themselves
 SECRETS = ("redis_url", "store_url", "http_token")
+# How much alike (0 to 1) the name of a file is to one of them, to be taken for a slip: others may lie beside them.
+_MISSPELT = 0.85
 
 # Kubernetes gives these to every pod beside a Service whose name begins with kv-updater.
 _SERVICE_LINK = re.compile(
@@ -67,9 +70,10 @@ def shown(text: str) -> str:
 def _prefixed(variables: Mapping[str, str | None]) -> dict[str, str]:
     # Not the source's own answer: that leaves out what is no setting, and a misspelt one with it.
     return {
-        key: value
+        key: value or ""
         for name, value in variables.items()
-        if value
+        # An empty token would open to all what it is to keep closed: that is told.
+        if (value or name == f"{PREFIX.lower()}http_token")
         and (key := name.removeprefix(PREFIX.lower())) != name
         and not _SERVICE_LINK.fullmatch(f"{key}={value}")
     }
@@ -78,13 +82,17 @@ def _prefixed(variables: Mapping[str, str | None]) -> dict[str, str]:
 def _read_secrets(directory: Path) -> list[Given]:
     try:
         names = {path.name for path in directory.iterdir()}
-        return [
+        given = [
             Given(key, (directory / key).read_text("utf-8").strip(), "secrets directory")
             for key in SECRETS
             if key in names
         ]
     except (OSError, ValueError) as error:
         raise SettingsError(f"secrets directory {shown(str(directory))}: {_reason(error)}") from None
+    for name in names.difference(SECRETS):
+        if meant := get_close_matches(name.lower(), SECRETS, n=1, cutoff=_MISSPELT):
+            raise SettingsError(f"secrets directory: {shown(name)} is unknown, perhaps it is {meant[0]}")
+    return given
 
 
 def _read_file(path: Path) -> list[Given]:

@@ -14,7 +14,7 @@ from domain.globs import globs_of, matcher
 from domain.stored_record import told
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.logs import set_up_logs
-from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in
+from entrypoints.mirrored import listening, mirrored, needs_a_running_server, refusal_in, refused_setting
 from entrypoints.printable import printable
 from entrypoints.settings import Loaded
 from entrypoints.standard_error import StandardError
@@ -49,7 +49,9 @@ async def watch(loaded: Loaded, types: Sequence[str], *, as_json: bool) -> int:
             for end in done:
                 end.result()
     except BaseExceptionGroup as group:
-        print(f"kv-updater: Redis refuses what watch needs: {printable(refusal_in(group))}", file=sys.stderr)
+        refusal = refusal_in(group)
+        what = f"{refusal} ({refused_setting(loaded.settings, refusal)})"
+        print(f"kv-updater: Redis refuses what watch needs: {printable(what)}", file=sys.stderr)
         return 1
     return 0
 

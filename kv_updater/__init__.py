@@ -12,7 +12,8 @@ so are its errors.
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from inspect import iscoroutinefunction
+from typing import Any, Literal, Protocol, get_args
 
 from domain.errors import Rejection
 from domain.instants import InstantReader
@@ -45,6 +46,8 @@ class _Messages:
     where the clock has not moved on, or was set back."""
 
     def __init__(self, client: _Client, channel: str, transport: Transport, maxlen: int | None) -> None:
+        if transport not in get_args(Transport):
+            raise ValueError(f"transport is one of {', '.join(get_args(Transport))}")
         self._client = client
         self._channel = channel
         self._transport = transport
@@ -77,6 +80,8 @@ class _Messages:
         if valid_for is not None:
             if not isinstance(valid_for, timedelta):
                 raise TypeError("valid_for is a timedelta, such as timedelta(minutes=5)")
+            if valid_for <= timedelta():
+                raise ValueError("valid_for is more than nothing")
             message["valid"] = _rfc_3339(updated, valid_for)
         try:
             text = json.dumps(message | {"values": values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -94,6 +99,7 @@ class Publisher(_Messages):
     def __init__(
         self, client: _Client, channel: str = "update", *, transport: Transport = "pubsub", maxlen: int | None = None
     ) -> None:
+        _check(client, waits=False)
         super().__init__(client, channel, transport, maxlen)
 
     def publish(
@@ -118,6 +124,7 @@ class AsyncPublisher(_Messages):
     def __init__(
         self, client: _Client, channel: str = "update", *, transport: Transport = "pubsub", maxlen: int | None = None
     ) -> None:
+        _check(client, waits=True)
         super().__init__(client, channel, transport, maxlen)
 
     async def publish(
@@ -130,6 +137,14 @@ class AsyncPublisher(_Messages):
     ) -> int:
         """As `Publisher.publish`."""
         return _receivers(await self._client.execute_command(*self.command(type_, values, valid_for, updated)))
+
+
+def _check(client: _Client, *, waits: bool) -> None:
+    """The wrong kind would not publish, or not say how it went."""
+    call = getattr(client, "execute_command", None)
+    if call is None or iscoroutinefunction(call) is not waits:
+        right, other = ("redis.asyncio.Redis", "Publisher") if waits else ("redis.Redis", "AsyncPublisher")
+        raise TypeError(f"the client is a {right}; for the other kind there is {other}")
 
 
 def _receivers(reply: Any) -> int:

@@ -82,10 +82,19 @@ def example(name: str) -> str:
 
 def appended(under: str, *settings: str) -> Sequence[str]:
     """What is appended under a heading with these settings: those whose rows begin with one of the words."""
+    return _found(under, settings, column=1)
+
+
+def optional(under: str, *rights: str) -> Sequence[str]:
+    """What it can do without under a heading: the rows that have one of these rights, each with all of its own."""
+    return _found(under, rights, column=0)
+
+
+def _found(under: str, words: Sequence[str], column: int) -> Sequence[str]:
     _, section = re.split(rf"^### {re.escape(under)}.*$", _DOCUMENT, maxsplit=1, flags=re.MULTILINE)
     rows = [_cells(line) for line in section.partition("\n### ")[0].splitlines() if line.startswith("| ")]
-    found = {setting: [" ".join(codes(rule)) for with_, rule, _ in rows if setting in with_] for setting in settings}
-    assert all(len(rules) == 1 for rules in found.values()), found
+    found = {word: [" ".join(codes(row[column])) for row in rows if word in row[0]] for word in words}
+    assert all(len(rules) == 1 and rules[0] for rules in found.values()), found
     return [rule for (rule,) in found.values()]
 
 

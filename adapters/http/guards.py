@@ -9,7 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "kv-updater-token"
 _LONGEST_QUERY = 8 * 1024
-_OPEN = ("/livez", "/readyz", "/metrics", "/login", "/", "/page/")
+_PROBED = ("/livez", "/readyz", "/metrics")
+"""Answered under any name, as whoever probes may not know one."""
+_OPEN = (*_PROBED, "/login", "/", "/page/")
 """What needs no token: it says nothing of any record."""
 
 DOCS = "/docs"
@@ -54,19 +56,19 @@ class Guard:
         if len(scope["query_string"]) > _LONGEST_QUERY:
             answer = problem(414, f"a query of at most {_LONGEST_QUERY} bytes is taken")
             await answer(scope, receive, send_with_headers)
-        elif self._hosts is not None and _host_of(scope) not in self._hosts:
+        elif not (self._hosts is None or scope["path"] in _PROBED or _host_of(scope) in self._hosts):
             answer = problem(421, "this host's name is not served: see http_origins")
             await answer(scope, receive, send_with_headers)
-        elif not self._may(scope):
-            answer = problem(401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"})
+        elif (why_not := self._why_not(scope)) is not None:
+            answer = problem(401, why_not, {"www-authenticate": "Bearer"})
             await answer(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)
 
-    def _may(self, scope: Scope) -> bool:
+    def _why_not(self, scope: Scope) -> str | None:
         path = scope["path"]
         if self._token is None or any(_is_under(path, open_) for open_ in _OPEN):
-            return True
+            return None
         headers = Headers(scope=scope)
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         shown = (
@@ -74,7 +76,9 @@ class Guard:
             if scheme.lower() == "bearer"
             else cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         )
-        return is_token(shown, self._token)
+        if not shown:
+            return "a token is needed: Authorization: Bearer TOKEN"
+        return None if is_token(shown, self._token) else "this is not the token"
 
 
 def is_token(shown: str, token: str) -> bool:

@@ -138,9 +138,7 @@ class HttpServer:
         try:
             self._socket = socket.create_server((self._host, self._port), family=family, backlog=2048)
         except OSError as error:
-            raise AddressInUse(
-                f"cannot listen on {self._host} port {self._port}: {os.strerror(error.errno or 0)}"
-            ) from None
+            raise AddressInUse(f"cannot listen on {self._host} port {self._port}: {_words(error)}") from None
         # Connections that are accepted inherit it. (asyncio does so only where it has made the socket.)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -156,6 +154,13 @@ class HttpServer:
     def close(self) -> None:
         """Listen no more; returns at once."""
         self._server.should_exit = True
+
+
+def _words(error: OSError) -> str:
+    # That of getaddrinfo, whose numbers are below 0.
+    if (error.errno or 0) < 0:
+        return "no such address; all are 0.0.0.0 or ::, and one of IPv6 has no brackets"
+    return os.strerror(error.errno or 0)
 
 
 def _allow_many_connections() -> None:

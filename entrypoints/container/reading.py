@@ -44,6 +44,7 @@ class ReadingContainer(MirrorContainer):
         instants=Foundations.instants,
         clock=Foundations.clock,
     )
+    hosts = providers.Callable(_hosts, Foundations.settings)
     metrics = providers.Singleton(
         ReadingMetrics, feed=MirrorContainer.feed, tally=Foundations.tally, readiness=MirrorContainer.readiness
     )
@@ -59,7 +60,7 @@ class ReadingContainer(MirrorContainer):
             metrics=metrics.provided.text,
             origins=Foundations.given.http_origins,
             observer=Foundations.observer,
-            hosts=providers.Callable(_hosts, Foundations.settings),
+            hosts=hosts,
             token=providers.Callable(
                 lambda settings: settings.http_token and settings.http_token.get_secret_value(), Foundations.settings
             ),

@@ -84,6 +84,7 @@ def test_each_message_is_dated_after_the_one_before_it(
         ("a", {"a": "\ud800"}, {}, "undecodable"),
         ("a", ["x" * (1 << 20)], {}, "too_large"),
         ("a", [], {"updated": datetime(2026, 11, 22)}, "bad_timestamp"),  # noqa: DTZ001
+        ("a", [], {"valid_for": timedelta.max}, "bad_timestamp"),
     ],
 )
 def test_what_an_updater_would_reject_is_not_published(
@@ -92,6 +93,44 @@ def test_what_an_updater_would_reject_is_not_published(
     with pytest.raises(InvalidMessageError) as error:
         Publisher(client).publish(type_, values, **options)
     assert error.value.reason == reason
+
+
+@pytest.mark.parametrize("period", [timedelta(), timedelta(-1)])
+def test_a_period_is_more_than_nothing(client: redis.Redis, period: timedelta) -> None:
+    with pytest.raises(ValueError, match="more than nothing"):
+        Publisher(client).publish("a", [], valid_for=period)
+
+
+def test_a_client_of_the_other_kind_is_a_mistake_that_is_told(client: redis.Redis) -> None:
+    for wrong in (redis.asyncio.Redis(), "redis://localhost"):
+        with pytest.raises(
+            TypeError, match=r"the client is a redis\.Redis; for the other kind there is AsyncPublisher"
+        ):
+            Publisher(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"the client is a redis\.asyncio\.Redis"):
+        AsyncPublisher(client)
+
+
+def test_a_transport_that_is_none_is_a_mistake_that_is_told(client: redis.Redis) -> None:
+    with pytest.raises(ValueError, match="transport is one of pubsub, sharded_pubsub, stream"):
+        Publisher(client, transport="streams")  # type: ignore[arg-type]
+
+
+def test_a_clock_that_was_far_ahead_and_is_set_right_dates_nothing_any_more(
+    client: redis.Redis, heard: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    years = iter([2099, 2026])
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Wrong":
+            return cls(next(years), 11, 22, tzinfo=tz)
+
+    monkeypatch.setattr(kv_updater, "datetime", Wrong)
+    publisher = Publisher(client)
+    for _ in range(2):
+        publisher.publish("a", [])
+    assert [heard()["updated"][:4] for _ in range(2)] == ["2099", "2026"]
 
 
 def test_a_period_in_seconds_is_a_mistake_that_says_what_to_write(client: redis.Redis) -> None:

@@ -15,7 +15,7 @@ import hiredis
 import pytest
 from redis.crc import key_slot
 
-from tests.accounts import PASSWORD, Account, account, appended, example
+from tests.accounts import PASSWORD, Account, account, appended, example, optional
 from tests.clusters import RedisCluster
 from tests.kinds import BEFORE_REDIS_7, ONE_SINCE_REDIS_7_UNLESS_LONG, TWO_SINCE_REDIS_7_UNLESS_LONG
 from tests.sentinels import SentinelGroup
@@ -37,7 +37,7 @@ DENIED = re.compile("permi|can't|may not use this key")
 
 PLAIN = account("updater").having(*appended("The updater", "`validate`", "`persisted_channel`", "`dead_letter_stream`"))
 UPDATER = PLAIN.having(*appended("The updater", "a pattern", "another database", "`client_name`"))
-OPTIONAL = appended("The updater", "+unsubscribe", "+role", "+client|id", "+config|get")
+OPTIONAL = optional("The updater", "+unsubscribe", "+role", "+client|id", "+config|get")
 HEAD, SUBSCRIPTION, PROBES, *RECORDS = PLAIN.parts
 IN_A_CLUSTER = PLAIN.having(*appended("The updater", "`redis+cluster://`"))
 SHARDED = Account(PLAIN.user, HEAD, *appended("The updater", "sharded_pubsub"), *RECORDS)

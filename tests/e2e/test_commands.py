@@ -74,9 +74,45 @@ class TestPublish:
     def test_a_file_that_is_not_there_is_one_line(self, redis_url: str, tmp_path: Path) -> None:
         done = run(redis_url, tmp_path, "publish", "key", "--file", "missing.json")
 
-        assert done.returncode != 0
-        assert "missing.json" in done.stderr
+        assert done.returncode == 2
+        assert done.stderr == "kv-updater: --file missing.json: No such file or directory\n"
+
+    @pytest.mark.parametrize(
+        "flags", [("--every", "0"), ("--valid-for", "0s"), ("--valid-for", "-5"), ("--valid-for", "9999d")]
+    )
+    def test_a_period_is_more_than_nothing_and_at_most_ten_years(
+        self, redis_url: str, tmp_path: Path, flags: tuple[str, ...]
+    ) -> None:
+        done = run(redis_url, tmp_path, "publish", "key", "--values", "[]", f"{flags[0]}={flags[1]}")
+
+        assert done.returncode == 2
+        assert "must be more than 0, and at most ten years" in done.stderr
+
+    def test_a_server_that_is_not_there_is_one_line_that_says_which_setting_names_it(self, tmp_path: Path) -> None:
+        done = command("get", "key", directory=tmp_path, env={"KV_UPDATER_REDIS_URL": "redis://127.0.0.1:1"})
+
+        assert done.returncode == 1
+        assert done.stderr.endswith("(redis_url: environment KV_UPDATER_REDIS_URL)\n")
         assert done.stderr.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("output", "told"), [("| true", b""), (">&-", b""), (">/dev/full", b"No space left on device")]
+    )
+    def test_an_output_that_takes_nothing_is_at_most_one_line(
+        self, redis_url: str, server: Server, tmp_path: Path, output: str, told: bytes
+    ) -> None:
+        server.command("SET", "key", record(values=f'["{"x" * 100_000}"]'))
+        shell = f'"$0" -m entrypoints.cli get key --redis-url {redis_url} {output}'
+        done = subprocess.run(
+            ["sh", "-c", shell, sys.executable],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(_ROOT)},
+            capture_output=True,
+            check=False,
+        )
+
+        assert told in done.stderr
+        assert done.stderr.count(b"\n") == len(told[:1])
 
     def test_it_goes_to_the_first_channel_that_is_no_pattern(
         self, redis_url: str, listener: Publisher, tmp_path: Path

@@ -171,7 +171,7 @@ class TestWhoMayAsk:
         with serving(redis_url, directory=tmp_path, env={"KV_UPDATER_HTTP_TOKEN": "sesame"}) as api:
             for path in ("/key/a", "/keys", "/events", "/openapi.json", "/docs"):
                 assert api.get(path).status == 401
-                assert api.get(path, authorization="Bearer sesam").status == 401
+                assert api.get(path, authorization="Bearer sesam").json == {"detail": "this is not the token"}
             assert api.get("/key/a", authorization="Bearer sesame").body == record(OLD)
             assert [api.get(path).status for path in ("/", "/livez", "/readyz", "/metrics")] == [200] * 4
             assert api.get("/key/a", host="any.example", authorization="Bearer sesame").status == 200
@@ -209,7 +209,35 @@ class TestWhoMayAsk:
         with serving(redis_url, "--host", "127.0.0.2", "--port", "0", directory=tmp_path) as api:
             assert api.host == "127.0.0.2"
             for host, status in (("127.0.0.2", 200), ("localhost", 200), ("evil.example", 421)):
-                assert api.get("/livez", host=host).status == status, host
+                assert api.get("/keys", host=host).status == status, host
+
+    def test_whoever_probes_needs_to_know_no_name(self, api: Api) -> None:
+        assert [api.get(path, host="any.example").status for path in ("/livez", "/readyz", "/metrics")] == [200] * 3
+        assert [api.get(path, "HEAD").status for path in ("/livez", "/readyz", "/metrics")] == [200] * 3
+
+    def test_where_everybody_may_read_that_is_told(self, redis_url: str, tmp_path: Path) -> None:
+        with serving(redis_url, "--host", "0.0.0.0", directory=tmp_path) as api:
+            (told,) = api.service.logged("Whoever reaches this address can read all records")
+            assert (told["level"], told["setting"]) == ("WARNING", "http_token")
+        with serving(redis_url, directory=tmp_path) as api:
+            assert not api.service.logged("Whoever reaches this address can read all records")
+
+    def test_an_address_that_is_none_is_told(self, redis_url: str, tmp_path: Path) -> None:
+        done = command("serve", "--host", "[::1]", "--redis-url", redis_url, directory=tmp_path)
+
+        assert done.returncode == 1
+        assert "one of IPv6 has no brackets" in done.stderr
+
+    def test_a_login_that_is_refused_names_the_setting(self, server: Server, tmp_path: Path) -> None:
+        with Server(server.kind, password="right") as own:
+            done = command(
+                *("serve", "--port", "0", "--log-format", "json"),
+                *("--redis-url", own.url.replace("right", "wrong")),
+                directory=tmp_path,
+            )
+
+        assert done.returncode == 1
+        assert '"setting": "redis_url"' in done.stderr
 
     def test_an_error_is_json_with_one_text(self, api: Api) -> None:
         for path in ("/keys?limit=x", "/nowhere", f"/events?types={'x' * 9000}"):

@@ -121,6 +121,20 @@ class TestSources:
         assert loaded.origins["redis_url"] == "secrets directory"
         assert loaded.origins["store_url"] == "file config.yaml"
 
+    @pytest.mark.parametrize("name", ["redis-url", "http-token", "http_tokn", "REDIS_URL"])
+    def test_a_secret_whose_name_is_nearly_right_is_told(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        in_secrets(monkeypatch, **{name: "secret"})
+
+        with pytest.raises(SettingsError, match=f"secrets directory: {name} is unknown, perhaps it is ") as error:
+            load_settings({})
+        assert "secret " not in str(error.value)
+
+    def test_an_empty_token_is_told_for_it_would_open_to_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KV_UPDATER_HTTP_TOKEN", "")
+
+        with pytest.raises(SettingsError, match=r"http_token \(environment KV_UPDATER_HTTP_TOKEN\): "):
+            load_settings({})
+
     def test_dotenv_ranks_above_the_secrets_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         in_secrets(monkeypatch, redis_url=URL, store_url=URL)
         in_file("OTHER=1\nKV_UPDATER_REDIS_URL=redis://dotenv\nKV_UPDATER_VALIDATE=true", ".env")
