@@ -6,6 +6,9 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# What is compiled is kept: else each of the many processes of a run would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test faults lint bench lock clean
 
@@ -16,7 +19,9 @@ run: $(RUN_READY) ## the main job on an embedded server with sample publishers; 
 	@exec $(BIN)/python -m entrypoints.cli demo $(ARGS)
 
 test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and the use case
-	@$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true  # compiles, so that six need not do it at once
+	@$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term tests/unit
+	@$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/unit $(ARGS)
 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
 	@status=0; \

@@ -1,5 +1,6 @@
 """Fixtures of all tests: a running server, and a cluster, of the kinds this machine has."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -17,6 +18,11 @@ settings.register_profile("thorough", derandomize=False, max_examples=1000, dead
 settings.load_profile("repeatable")
 
 StartCluster = Callable[[str], RedisCluster]
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: no garbage collection needs to look at it again."""
+    gc.freeze()
 
 
 server = shared_server(TWO_UNLESS_LONG)
