@@ -101,12 +101,15 @@ class Committer:
         return written
 
     async def _commit(self, writes: CommitBatch) -> Answer:
+        started = self._clock.monotonic()
         try:
             answer = await self._store.commit(writes)
         except StoreUnavailable as error:
             self._conflicts.failed(error, writes, range(len(writes.types)))
             self._known.clear()
             raise
+        self._tally.commit_seconds.add(self._clock.monotonic() - started)
+        self._tally.batch_keys.add(len(writes.types))
         for index, found in answer.items():
             if isinstance(found, StoreUnavailable):
                 self._conflicts.failed(found, writes, (index,))
@@ -146,14 +149,18 @@ class Committer:
     def _settle_written(self, batch: Pending, writes: CommitBatch, answer: Answer, written: Written) -> None:
         remember = self._known.remember
         settle = batch.messages.pop
+        received_at = []
         for index, (type_, record) in enumerate(zip(writes.types, writes.records, strict=True)):
             if index not in answer:
                 remember(type_, record)
-                written[type_] = (record, settle(type_).expires_at)
+                message = settle(type_)
+                received_at.append(message.received_at)
+                written[type_] = (record, message.expires_at)
                 self._conflicts.settled(type_)
                 if batch.entries:
                     self._acknowledge(batch.entries.pop(type_, ()))
         self._tally.committed += len(writes.types) - len(answer)
+        self._tally.persisted(received_at, self._clock.monotonic())
         if writes.unpublished is not None:
             self._observer.notice(NoticesRefused(str(writes.unpublished), len(writes.types) - len(answer)))
 

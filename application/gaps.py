@@ -1,10 +1,21 @@
 """How long messages may have been missed: from when all that was published had come, until it comes again."""
 
+from dataclasses import dataclass
+
 from application.ports import Clock, MasterReplaced, NodeCutOff, SubscriptionLost
 from application.tally import Tally
 
 Gap = tuple[float, bool]
 """Seconds, and whether they are a lower bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastGap:
+    """`ended_at`: a moment of the monotonic clock."""
+
+    seconds: float
+    at_least: bool
+    ended_at: float
 
 
 class Gaps:
@@ -14,15 +25,16 @@ class Gaps:
         self._clock = clock
         self._tally = tally
         self._probed = probed
-        # Nothing that was published before this moment is missing, as far as is known.
-        self._complete_until: float | None = None
+        self.complete_until: float | None = None
+        """Nothing that was published before this moment is missing, as far as is known."""
+        self.last: LastGap | None = None
         self._at_least = False
         self._doubted = self._noticed_late = False
 
     @property
     def possible(self) -> bool:
         """Whether something can have been missed: nothing is before the first subscription."""
-        return self._complete_until is not None
+        return self.complete_until is not None
 
     @property
     def doubted(self) -> bool:
@@ -31,7 +43,7 @@ class Gaps:
 
     def complete(self, until: float) -> None:
         """All that was published before this moment of the clock has come."""
-        self._complete_until = until
+        self.complete_until = until
         self._doubted = self._noticed_late = False
 
     def doubt(self, *, noticed_late: bool) -> None:
@@ -42,9 +54,9 @@ class Gaps:
     def lost(self, silent_for: float, why: SubscriptionLost | None = None) -> None:
         """The subscription is, after so many seconds in which nothing came over its connection."""
         self._at_least |= self._noticed_late or isinstance(why, MasterReplaced | NodeCutOff)
-        if not self._probed and self._complete_until is not None:
+        if not self._probed and self.complete_until is not None:
             # What is heard may have been published long before; but there is nothing better to go by.
-            self._complete_until = max(self._complete_until, self._clock.monotonic() - silent_for)
+            self.complete_until = max(self.complete_until, self._clock.monotonic() - silent_for)
             self._at_least = True
 
     def lower_bound(self) -> None:
@@ -54,10 +66,11 @@ class Gaps:
     def close(self) -> Gap:
         """Count the one that ends now; another would begin now."""
         now = self._clock.monotonic()
-        gap = now - (now if self._complete_until is None else self._complete_until), self._at_least
+        gap = now - (now if self.complete_until is None else self.complete_until), self._at_least
         self._at_least = False
         self.complete(now)
         self._tally.gaps += 1
         self._tally.gap_seconds += gap[0]
         self._tally.gaps_at_least += gap[1]
+        self.last = LastGap(*gap, now)
         return gap

@@ -45,7 +45,7 @@ class Intake:
     def receive(self, deliveries: Sequence[Delivery]) -> None:
         """Count each of them, and whatever is not pending now as what it is."""
         accept, offer = self._accept, self._pending.offer
-        now = self._clock.now()
+        now, received_at = self._clock.now(), self._clock.monotonic()
         latest = self._ordering.trusts_until(now)
         tally = self._tally
         pending_before = len(self._pending)
@@ -58,6 +58,7 @@ class Intake:
             if isinstance(message, Rejection):
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
+            message.received_at = received_at
             if latest is not None and (message.instant is None or message.instant > latest):
                 unprotected.append(message)
             if entry is not None:

@@ -81,6 +81,11 @@ class MessageSubscriber(Protocol):
         ...
 
     @property
+    def output_buffer_bytes(self) -> int:
+        """What the server could not send us when it was last looked at; 0 where nobody looks."""
+        ...
+
+    @property
     def complete(self) -> bool:
         """Whether no channel is missing: where some cannot be had, the others may go on without them.
 

@@ -9,13 +9,17 @@ class Readiness:
 
     def __init__(self, observer: Observer, *conditions: str) -> None:
         self._observer = observer
-        self._why: dict[str, str | None] = {condition: f"{condition}: not yet" for condition in conditions}
+        self._why: dict[str, str | None] = dict.fromkeys(conditions, "not yet")
         self._ready = False
 
     @property
     def why_not(self) -> str | None:
         """What is wrong (the first of it), or None: ready."""
-        return next((why for why in self._why.values() if why is not None), None)
+        return next((f"{condition}: {why}" for condition, why in self._why.items() if why is not None), None)
+
+    def why_not_of(self, condition: str) -> str | None:
+        """What is wrong with this one, or None: it holds."""
+        return self._why[condition]
 
     def holds(self, condition: str) -> None:
         """It does from now on."""
@@ -24,7 +28,7 @@ class Readiness:
 
     def fails(self, condition: str, why: str) -> None:
         """It does not hold any more, because of `why`."""
-        self._why[condition] = f"{condition}: {why}"
+        self._why[condition] = why
         self._tell()
 
     def _tell(self) -> None:

@@ -45,6 +45,7 @@ class StoreHealth:
         self._calls_fail = False
         if self._failing_since is not None:
             self._backoff.reset()
+            self._tally.reconnects[STORE] += 1
             self._observer.notice(StoreRecovered(self._worked_at - self._failing_since))
             self._failing_since = None
         self._readiness.holds(STORE)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from application.backoff import Backoff
 from application.events import EndedInGap, Subscribed, SubscriptionBroken
-from application.gaps import Gaps
+from application.gaps import Gaps, LastGap
 from application.ports import (
     Clock,
     Delivery,
@@ -75,6 +75,22 @@ class Subscription:
     def backlog_bytes(self) -> int:
         """Received, not yet handed on: 0 while nothing is subscribed, for then none of it is about to come."""
         return self._subscriber.backlog_bytes if self._confirmed else 0
+
+    @property
+    def output_buffer_bytes(self) -> int:
+        """As MessageSubscriber has it."""
+        return self._subscriber.output_buffer_bytes
+
+    @property
+    def proved_for(self) -> float | None:
+        """Seconds since when not everything that was published has come for certain; None: before the first time."""
+        until = self._gaps.complete_until
+        return None if until is None else self._clock.monotonic() - until
+
+    @property
+    def last_gap(self) -> LastGap | None:
+        """None: there was none."""
+        return self._gaps.last
 
     async def confirmed_anew(self) -> None:
         """Wait until every channel is confirmed once more: what was published before may have been missed."""
@@ -160,7 +176,7 @@ class Subscription:
         elif not self._probe_interval:
             self._readiness.holds(SUBSCRIPTION)
         again = self._gaps.possible
-        self._tally.reconnects += again
+        self._tally.reconnects[SUBSCRIPTION] += again
         if again and not self._subscriber.durable:
             self._observer.notice(Subscribed(*self._gaps.close()))
         else:

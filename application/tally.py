@@ -1,9 +1,14 @@
 """The counters, kept in one place so that their sum is right at every moment."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from application.histogram import Histogram
 from domain.errors import Reason
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_KEYS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 3000)
 
 
 @dataclass(slots=True)
@@ -28,7 +33,8 @@ class Tally:
     dead_letters: int = 0
     dead_letters_dropped: int = 0
     store_errors: Counter[str] = field(default_factory=Counter)
-    reconnects: int = 0
+    reconnects: Counter[str] = field(default_factory=Counter)
+    """How often what was lost was had again: the subscription, the store."""
     gaps: int = 0
     gap_seconds: float = 0.0
     gaps_at_least: int = 0
@@ -38,6 +44,18 @@ class Tally:
     """How often entries of a stream were lost and nobody could say how many: they are not counted."""
     probe_seconds: float | None = None
     """Round trip of the last probe."""
+
+    commit_seconds: Histogram = field(default_factory=lambda: Histogram(_SECONDS))
+    """Of each call that the store has answered."""
+    batch_keys: Histogram = field(default_factory=lambda: Histogram(_KEYS))
+    message_to_commit_seconds: Histogram = field(default_factory=lambda: Histogram(_SECONDS))
+    """From when a message was received until it was in the store; of those that are conflated away nothing is known."""
+
+    def persisted(self, received_at: Iterable[float], now: float) -> None:
+        """Messages that were received at these moments are in the store now."""
+        # Those of one burst have the same.
+        for moment, count in Counter(received_at).items():
+            self.message_to_commit_seconds.add(now - moment, count)
 
     @property
     def settled(self) -> int:

@@ -20,6 +20,22 @@ class Reason(StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     POISON = "poison"
 
+    @property
+    def of_accepted(self) -> bool:
+        """Whether the message was accepted."""
+        return self in _OF_ACCEPTED
+
+
+_OF_ACCEPTED = frozenset(
+    (
+        Reason.OTHER_REDIS_TYPE,
+        Reason.NOT_PERMITTED,
+        Reason.TOO_MANY_KEYS,
+        Reason.TOO_MANY_BYTES,
+        Reason.POISON,
+    )
+)
+
 
 class Rejection(NamedTuple):
     """The verdict on a payload that is no valid update message; `detail` never quotes the payload."""

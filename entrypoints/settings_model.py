@@ -94,9 +94,10 @@ class Settings(BaseSettings):
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     """How long to commit what is pending before the process ends."""
     http_host: Text = "127.0.0.1"
-    """Address on which `serve` listens."""
-    http_port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port on which `serve` listens; 0: a free one."""
+    """Address on which `serve` listens, and `run` with an `http_port`."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port on which `serve` listens, 8000 without it, and `run` for probes and metrics, if it is given; 0: a free
+    one."""
     http_token: SecretStr | None = None
     """Token that whoever reads records over HTTP must show."""
     http_origins: Texts = ()

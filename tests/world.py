@@ -205,6 +205,10 @@ class ScriptedSubscriber:
         self.unsubscribed = asyncio.Event()
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return 0
+
+    @property
     def backlog_bytes(self) -> int:
         slices = [step for step in self.receiving if not isinstance(step, Exception)]
         return self.stuck_bytes + sum(len(payload) for deliveries in slices for payload, _, _ in deliveries)

@@ -30,6 +30,10 @@ class LinesSubscriber:
         self._reading: asyncio.Future[bytes] | None = None
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return 0
+
+    @property
     def backlog_bytes(self) -> int:
         return 0
 

@@ -39,6 +39,10 @@ class MemorySubscriber:
         self._came_at = 0.0
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return 0
+
+    @property
     def backlog_bytes(self) -> int:
         return sum(len(payload) for payload, _, _ in self._waiting)
 

@@ -1,50 +1,37 @@
 """What serves records, as Prometheus sees it."""
 
-from collections.abc import Iterator
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.observability.exposition import Metrics, build, counter, counter_by, gauge
 from application.feed import Feed
 from application.readiness import Readiness
 from application.tally import Tally
 
-_PREFIX = "kv_updater_"
-
 
 class ReadingMetrics(Collector):
-    """Reads what others count when it is asked, so that nothing is counted twice."""
+    """Of a mirror, and of those who read it."""
 
-    def __init__(self, *, feed: Feed, tally: Tally, readiness: Readiness) -> None:
+    def __init__(self, *, feed: Feed, tally: Tally, readiness: Readiness, version: str) -> None:
         self._feed = feed
         self._tally = tally
         self._readiness = readiness
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
+        self._version = version
 
-    def text(self) -> bytes:
-        """The exposition format, version 0.0.4."""
-        return generate_latest(self._registry)
-
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Metrics:
         feed, tally = self._feed, self._tally
-        gauges = (
+        yield build(self._version)
+        for name, text, value in (
             ("ready", "Whether changes come through and records can be read.", self._readiness.why_not is None),
             ("records", "Types that have a record.", len(feed)),
             ("event_readers", "Connections that get events.", feed.readers),
-            ("probe_round_trip_seconds", "Round trip of the last probe.", tally.probe_seconds or 0.0),
-        )
-        for name, text, value in gauges:
-            yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
-        counters = (
+        ):
+            yield gauge(name, text, value)
+        if tally.probe_seconds is not None:
+            yield gauge("probe_round_trip_seconds", "Round trip of the last probe.", tally.probe_seconds)
+        for name, text, total in (
             ("record_changes", "Changes of records that readers were told of.", feed.shown),
             ("gaps", "Times that changes may have been missed, so that all records were read anew.", tally.gaps),
             ("gap_seconds", "How long that was together.", tally.gap_seconds),
-        )
-        for name, text, value in counters:
-            yield CounterMetricFamily(_PREFIX + name, text, value=float(value))
-        errors = CounterMetricFamily(_PREFIX + "store_errors", "Calls that the store has refused.", labels=["kind"])
-        for kind, count in tally.store_errors.items():
-            errors.add_metric([kind], count)
-        yield errors
+        ):
+            yield counter(name, text, total)
+        yield counter_by("kind", "store_errors", "Calls that the store has refused.", tally.store_errors)

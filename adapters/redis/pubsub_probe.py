@@ -81,6 +81,11 @@ class PubSubProbe:
             raise MessagesMissed("a probe has not come back, and a later one has")
         return asyncio.get_running_loop().time() - copy.sent_at
 
+    @property
+    def output_buffer_bytes(self) -> int:
+        """As the port has it."""
+        return self._watch.output_buffer_bytes
+
     def arrived(self, payload: bytes) -> None:
         """This has come through the subscription."""
         copy = self._copies.find(payload)

@@ -69,6 +69,10 @@ class PubSubSubscriber:
         self._ending = self._ended = False
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return 0 if self._probe is None else self._probe.output_buffer_bytes
+
+    @property
     def backlog_bytes(self) -> int:
         return 0 if self._drain is None else self._drain.bytes
 

@@ -50,6 +50,10 @@ class ShardedSubscriber:
         self._repairing: asyncio.Task[None] | None = None
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return sum(part.output_buffer_bytes for part in self._whole())
+
+    @property
     def backlog_bytes(self) -> int:
         return sum(part.backlog_bytes for part in self._whole())
 

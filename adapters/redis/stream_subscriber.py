@@ -39,6 +39,10 @@ class StreamSubscriber:
         self._living: list[asyncio.Task[None]] = []
 
     @property
+    def output_buffer_bytes(self) -> int:
+        return 0
+
+    @property
     def backlog_bytes(self) -> int:
         return sum(reader.more_bytes for reader in self._readers.values())
 

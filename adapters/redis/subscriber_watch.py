@@ -22,8 +22,13 @@ class SubscriberWatch:
         self._commands = commands
         self._observer = observer
         self._was_master = False
-        self.sees_flood = False
-        """Whether much waited at the server when it was last looked at."""
+        self.output_buffer_bytes = 0
+        """What waited at the server when it was last looked at."""
+
+    @property
+    def sees_flood(self) -> bool:
+        """Whether that was much."""
+        return self.output_buffer_bytes > _FLOOD
 
     def questions(self, client_id: int | None) -> tuple[tuple[Argument, ...], ...]:
         """What to ask the subscriber's server; `client_id` is the subscriber's."""
@@ -33,14 +38,14 @@ class SubscriberWatch:
         """At the answers; warns before the server cuts the subscriber off. Raises MasterReplaced, StoreUnavailable."""
         self._check_role(role)
         found = _OMEM.search(clients) if isinstance(clients, bytes) else None
-        omem = int(found[1]) if found else 0
-        self.sees_flood = omem > _FLOOD
-        if omem:
-            await self._check_buffer(omem)
+        self.output_buffer_bytes = int(found[1]) if found else 0
+        if self.output_buffer_bytes:
+            await self._check_buffer(self.output_buffer_bytes)
 
     def forget(self) -> None:
         """The next subscription may be to another server."""
         self._was_master = False
+        self.output_buffer_bytes = 0
 
     def _check_role(self, role: Any) -> None:
         if not isinstance(role, list):

@@ -1,36 +1,25 @@
 """What serves the records: a mirror of the store, and HTTP on top of it. Needs the extra `serve`."""
 
-from contextlib import suppress
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
 from dependency_injector import providers
 
 from adapters.http.api import make_api
 from adapters.http.records import Records
 from adapters.http.wire import HttpServer
+from adapters.observability.exposition import Exposition
 from adapters.observability.reading_metrics import ReadingMetrics
 from entrypoints import __version__
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.hosts import local_hosts
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.container.stores import Stores
 from entrypoints.settings import Settings
 
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+# Where `serve` listens unless the settings say it.
+_PORT = 8000
 
 
 def _hosts(settings: Settings) -> frozenset[str] | None:
-    """Those that are served; None: all, for a token is asked for, or whoever reaches the network may read."""
-    if settings.http_token is not None or not _is_loopback(settings.http_host):
-        return None
-    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
-    return frozenset((*_LOOPBACK, host, *(urlsplit(origin).hostname or "" for origin in settings.http_origins)))
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
+    return None if settings.http_token is not None else local_hosts(settings)
 
 
 class ReadingContainer(MirrorContainer):
@@ -46,7 +35,14 @@ class ReadingContainer(MirrorContainer):
     )
     hosts = providers.Callable(_hosts, Foundations.settings)
     metrics = providers.Singleton(
-        ReadingMetrics, feed=MirrorContainer.feed, tally=Foundations.tally, readiness=MirrorContainer.readiness
+        Exposition,
+        providers.Singleton(
+            ReadingMetrics,
+            feed=MirrorContainer.feed,
+            tally=Foundations.tally,
+            readiness=MirrorContainer.readiness,
+            version=__version__,
+        ),
     )
     http_server = providers.Singleton(
         HttpServer,
@@ -67,5 +63,7 @@ class ReadingContainer(MirrorContainer):
             version=__version__,
         ),
         host=Foundations.given.http_host,
-        port=Foundations.given.http_port,
+        port=providers.Callable(
+            lambda settings: _PORT if settings.http_port is None else settings.http_port, Foundations.settings
+        ),
     )

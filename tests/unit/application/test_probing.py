@@ -424,7 +424,7 @@ class TestRefusal:
             SubscribedInGap(str(MISSED), pytest.approx(15.0), at_least=True),
             READY,
         ]
-        assert (proving.tally.gaps, proving.tally.reconnects) == (1, 0)
+        assert (proving.tally.gaps, proving.tally.reconnects.total()) == (1, 0)
 
     async def test_on_a_later_subscription_it_is_waited_out_too(self) -> None:
         proving = Proving(0.0, REFUSED)

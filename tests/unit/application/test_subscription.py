@@ -7,6 +7,7 @@ import pytest
 
 from application.backoff import Backoff
 from application.events import EndedInGap, ReadinessChanged, Subscribed, SubscriptionBroken
+from application.gaps import LastGap
 from application.ports import (
     Delivery,
     MasterReplaced,
@@ -75,6 +76,7 @@ async def test_the_first_call_subscribes_and_tells_so_without_a_gap() -> None:
     assert listening.subscription.confirmed
     assert listening.subscriber.subscribed == 1
     assert listening.observer.events == [ReadinessChanged(None), Subscribed(gap=None)]
+    assert listening.subscription.last_gap is None
     assert listening.tally == Tally()
 
 
@@ -106,7 +108,7 @@ async def test_after_a_loss_it_subscribes_again_and_goes_on() -> None:
     assert listening.subscription.confirmed
     assert listening.subscriber.subscribed == 2
     assert listening.observer.of(SubscriptionBroken) == [SubscriptionBroken("closed by the server", 0.05)]
-    assert listening.tally.reconnects == 1
+    assert listening.tally.reconnects[SUBSCRIPTION] == 1
 
 
 async def test_where_the_channel_has_only_moved_it_subscribes_again_at_once_and_nothing_is_wrong() -> None:
@@ -118,7 +120,7 @@ async def test_where_the_channel_has_only_moved_it_subscribes_again_at_once_and_
     assert listening.subscriber.subscribed == 2
     assert listening.clock.slept == []
     assert listening.observer.events == [ReadinessChanged(None), Subscribed(gap=None), Subscribed(gap=None)]
-    assert listening.tally.reconnects == 1
+    assert listening.tally.reconnects[SUBSCRIPTION] == 1
 
 
 async def test_without_probes_a_gap_lasts_at_least_from_what_was_heard_last_to_the_confirmation() -> None:
@@ -137,6 +139,10 @@ async def test_without_probes_a_gap_lasts_at_least_from_what_was_heard_last_to_t
     await listening.receive()
 
     assert listening.observer.events[-1] == Subscribed(gap=pytest.approx(38 + 0.05 + 0.1 + 0.2), at_least=True)
+    last = listening.subscription.last_gap
+    assert last == LastGap(pytest.approx(38.35), at_least=True, ended_at=listening.clock.monotonic())
+    listening.clock.pass_time(2)
+    assert listening.subscription.proved_for == 2
     assert (listening.tally.gaps, listening.tally.gaps_at_least) == (1, 1)
     assert listening.tally.gap_seconds == pytest.approx(38.35)
 
@@ -148,7 +154,7 @@ async def test_a_gap_of_a_subscription_that_heard_nothing_lasts_from_its_confirm
     await listening.receive()
 
     assert [event.gap for event in listening.observer.of(Subscribed)] == [None, 0.05, pytest.approx(0.1)]
-    assert listening.tally.gaps == listening.tally.reconnects == 2
+    assert listening.tally.gaps == listening.tally.reconnects[SUBSCRIPTION] == 2
     assert listening.tally.gap_seconds == pytest.approx(0.15)
 
 

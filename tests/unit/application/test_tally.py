@@ -30,7 +30,7 @@ def test_what_happens_besides_settles_no_message() -> None:
         dead_letters=1,
         dead_letters_dropped=1,
         store_errors=Counter({"oom": 1}),
-        reconnects=1,
+        reconnects=Counter(subscription=1),
         gaps=1,
         gap_seconds=1.0,
         gaps_at_least=1,

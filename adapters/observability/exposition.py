@@ -1,0 +1,62 @@
+"""The text that Prometheus scrapes, made of what others count when it is asked for: nothing is counted twice."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from application.histogram import Histogram
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "kv_updater_"
+
+
+class Exposition:
+    """The exposition format, version 0.0.4, of one collector and of the process."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All that is true between two awaits."""
+        return generate_latest(self._registry)
+
+
+def gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(_PREFIX + name, text, value=float(value))
+
+
+def counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(_PREFIX + name, text, value=float(value))
+
+
+def counter_by(label: str, name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
+
+
+def gauge_by(label: str, name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=[label])
+    for value, level in values.items():
+        family.add_metric([value], level)
+    return family
+
+
+def histogram(name: str, text: str, values: Histogram) -> Metric:
+    buckets = [(floatToGoString(bound), count) for bound, count in values.cumulated()]  # type: ignore[no-untyped-call]
+    return HistogramMetricFamily(_PREFIX + name, text, buckets=buckets, sum_value=values.sum)
+
+
+def build(version: str) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + "build_info", "1, with the version that runs.", labels=["version"])
+    family.add_metric([version], 1)
+    return family
+
+
+Metrics = Iterator[Metric]
