@@ -38,7 +38,7 @@ bench: $(DEV_READY) ## measure against the per-message loop; takes some minutes
 
 lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra demo --extra serve pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.txt --extra demo --extra serve --group dev pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.txt --extra demo --extra serve --extra tracing --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## remove everything made here
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

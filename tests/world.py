@@ -206,7 +206,7 @@ class ScriptedSubscriber:
 
     @property
     def output_buffer_bytes(self) -> int:
-        return 0
+        return 7
 
     @property
     def backlog_bytes(self) -> int:

@@ -34,10 +34,11 @@ _README = (_ROOT / "README.md").read_text("utf-8")
 _ADDRESS = "redis://localhost:6379"
 _FENCE = re.compile(r"^```(?P<kind>\w+) ?(?P<name>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _SERVER = "http://127.0.0.1:8000"
+_PROBED_PORT = "8001"
 _COMMANDS = {"run", "demo", "publish", "get", "watch", "serve", "config", "dead-letters"}
 _ENDS_BY_ITSELF = re.compile(r"memory://|kv-updater (publish|get|config|dead-letters)\b")
 # What only reads is asked again until the answer is there: what it reads is written by another process.
-_READS = re.compile(r"kv-updater (get|dead-letters list)\b")
+_READS = re.compile(r"kv-updater (get|dead-letters list)\b|curl \S+/readyz")
 _READY = re.compile(r"\bSubscribed\b|^Samples go to|\bServing\b", re.MULTILINE)
 # They run beside the updater, until the next one of them.
 _BESIDE = re.compile(r"kv-updater (serve|watch)\b")
@@ -99,6 +100,7 @@ class Reader:
     directory: Path
     port: int
     http_port: int
+    probed_port: int
     _running: "subprocess.Popen[bytes] | None" = None
     _beside: "subprocess.Popen[bytes] | None" = None
     _stderr: IO[bytes] | None = None
@@ -156,7 +158,7 @@ class Reader:
 
     def _here(self, text: str) -> str:
         here = text.replace(_ADDRESS, self.url).replace(_SERVER, f"http://127.0.0.1:{self.http_port}")
-        return here.replace(".venv/bin/python", sys.executable)
+        return here.replace(".venv/bin/python", sys.executable).replace(_PROBED_PORT, str(self.probed_port))
 
     def _run(self, line: str) -> None:
         words = shlex.split(line)
@@ -205,7 +207,8 @@ class Reader:
         # Files, for a pipe would have to be read.
         self._stdout = self._stack.enter_context((self.directory / "stdout").open("wb+"))
         self._stderr = self._stack.enter_context((self.directory / "stderr").open("wb+"))
-        environment = self._environment(" ".join(words)) | {"KV_UPDATER_HTTP_PORT": str(self.http_port)} | own
+        http_port = {"KV_UPDATER_HTTP_PORT": str(self.http_port)} if {"serve", "demo"} & set(words) else {}
+        environment = self._environment(" ".join(words)) | http_port | own
         command = words[len(assignments) :]
         self._running = subprocess.Popen(
             [self._program(command[0]), *command[1:]],
@@ -282,9 +285,9 @@ def _shape(line: str) -> str:
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     with Server() as server:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            http_port = free.getsockname()[1]
-        somebody = Reader(tmp_path, server.port, http_port)
+        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as another:
+            http_ports = free.getsockname()[1], another.getsockname()[1]
+        somebody = Reader(tmp_path, server.port, *http_ports)
         programs = tmp_path / "programs"
         programs.mkdir()
         client = programs / "redis-cli"

@@ -86,3 +86,12 @@ def test_it_is_ready_again_only_when_the_last_that_failed_holds() -> None:
 
     assert ready.why_not is None
     assert observer.events == [ReadinessChanged(None), ReadinessChanged("water: gone"), ReadinessChanged(None)]
+
+
+def test_each_condition_says_what_is_wrong_with_it() -> None:
+    readiness = Readiness(Recorder(), "a", "b")
+
+    readiness.holds("a")
+    readiness.fails("b", "away")
+
+    assert (readiness.why_not_of("a"), readiness.why_not_of("b"), readiness.why_not) == (None, "away", "b: away")

@@ -77,6 +77,7 @@ async def test_the_first_call_subscribes_and_tells_so_without_a_gap() -> None:
     assert listening.subscriber.subscribed == 1
     assert listening.observer.events == [ReadinessChanged(None), Subscribed(gap=None)]
     assert listening.subscription.last_gap is None
+    assert listening.subscription.output_buffer_bytes == listening.subscriber.output_buffer_bytes
     assert listening.tally == Tally()
 
 
