@@ -13,7 +13,7 @@ from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
 from application.pending import Pending
-from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable
+from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable, Traces
 from application.read_back import ReadBack, Written
 from application.refusals import Refusals
 from application.tally import Tally
@@ -39,7 +39,7 @@ Answer = Mapping[int, Found | Refused | StoreUnavailable]
 
 
 class Committer:
-    """Without `read_back` nothing is read back."""
+    """Without `read_back` nothing is read back; without `traces` no message is followed."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Committer:
         observer: Observer,
         tally: Tally,
         read_back: ReadBack | None,
+        traces: Traces | None,
     ) -> None:
         self._store = store
         self._ordering = ordering
@@ -66,6 +67,7 @@ class Committer:
         self._observer = observer
         self._tally = tally
         self._read_back = read_back
+        self._traces = traces
 
     async def commit(self, batch: Pending) -> bool:
         """Settle the batch, message by message; what is left in it is to be tried again, what it names there later.
@@ -149,18 +151,20 @@ class Committer:
     def _settle_written(self, batch: Pending, writes: CommitBatch, answer: Answer, written: Written) -> None:
         remember = self._known.remember
         settle = batch.messages.pop
-        received_at = []
+        messages = []
         for index, (type_, record) in enumerate(zip(writes.types, writes.records, strict=True)):
             if index not in answer:
                 remember(type_, record)
                 message = settle(type_)
-                received_at.append(message.received_at)
+                messages.append(message)
                 written[type_] = (record, message.expires_at)
                 self._conflicts.settled(type_)
                 if batch.entries:
                     self._acknowledge(batch.entries.pop(type_, ()))
         self._tally.committed += len(writes.types) - len(answer)
-        self._tally.persisted(received_at, self._clock.monotonic())
+        self._tally.persisted([message.received_at for message in messages], self._clock.monotonic())
+        if self._traces is not None:
+            self._traces.stored(messages)
         if writes.unpublished is not None:
             self._observer.notice(NoticesRefused(str(writes.unpublished), len(writes.types) - len(answer)))
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.events import Event
+from domain.update_message import UpdateMessage
 
 Delivery = tuple[bytes, bytes, Entry | None]
 """A message as it came: payload, the name of the channel (or the key of the stream), and of a stream the entry."""
@@ -236,6 +237,18 @@ class DeadLetters(Protocol):
 
     async def close(self) -> None:
         """Give everything back. Idempotent."""
+        ...
+
+
+class Traces(Protocol):
+    """Whoever follows single messages through several services."""
+
+    def stored(self, messages: Sequence[UpdateMessage]) -> None:
+        """These have become records now. Must return fast and never raise."""
+        ...
+
+    async def close(self) -> None:
+        """Tell what is not told yet, as far as that can be done in a few seconds. Idempotent."""
         ...
 
 

@@ -34,6 +34,17 @@ async def opened(container: Container) -> AsyncIterator[None]:
         yield
 
 
+@contextlib.asynccontextmanager
+async def _followed(container: Container) -> AsyncIterator[None]:
+    """Single messages are, where that is asked for."""
+    traces = container.traces()
+    try:
+        yield
+    finally:
+        if traces is not None:
+            await traces.close()
+
+
 async def run_service(container: Container, *companions: Companion) -> int:
     """Run until a signal comes, the messages end or a companion returns, which counts as a signal; the exit code.
 
@@ -51,7 +62,7 @@ async def run_service(container: Container, *companions: Companion) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    async with opened(container), asyncio.TaskGroup() as tasks:
+    async with opened(container), _followed(container), asyncio.TaskGroup() as tasks:
         following = [connector.follow() for connector in container.connectors()]
         works = (_summarise_the_log(container), _watch_the_server(container), *following, *map(accompany, companions))
         beside = [tasks.create_task(work) for work in works]

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     """Token that whoever reads records over HTTP must show."""
     http_origins: Texts = ()
     """Origins whose pages may read over HTTP, exactly, with commas between."""
+    tracing: bool = False
+    """Continue the traces of messages that carry a traceparent, by OpenTelemetry; its variables OTEL_* say where to."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"
     """Lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["text", "json"] = "text"

@@ -56,9 +56,17 @@ class _Messages:
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def command(
-        self, type_: str, values: dict[str, Any] | list[Any], valid_for: timedelta | None, updated: datetime | None
+        self,
+        type_: str,
+        values: dict[str, Any] | list[Any],
+        valid_for: timedelta | None,
+        updated: datetime | None,
+        traceparent: str | None,
     ) -> tuple[str | bytes | int, ...]:
-        payload = self._payload(type_, values, valid_for, updated)
+        message = self._times(type_, valid_for, updated)
+        if traceparent is not None:
+            message["traceparent"] = traceparent
+        payload = _as_json(message | {"values": values})
         verdict = self._validator.accept(payload, self._channel.encode())
         if isinstance(verdict, Rejection):
             raise InvalidMessageError(verdict.reason, verdict.detail)
@@ -67,9 +75,7 @@ class _Messages:
         cap = () if self._maxlen is None else ("MAXLEN", "~", self._maxlen)
         return ("XADD", self._channel, *cap, "*", "message", payload)
 
-    def _payload(
-        self, type_: str, values: dict[str, Any] | list[Any], valid_for: timedelta | None, updated: datetime | None
-    ) -> bytes:
+    def _times(self, type_: str, valid_for: timedelta | None, updated: datetime | None) -> dict[str, Any]:
         if updated is None:
             now = datetime.now(UTC)
             # A clock that was far ahead, and has been set right, dates nothing any more.
@@ -83,11 +89,7 @@ class _Messages:
             if valid_for <= timedelta():
                 raise ValueError("valid_for is more than nothing")
             message["valid"] = _rfc_3339(updated, valid_for)
-        try:
-            text = json.dumps(message | {"values": values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            return text.encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidMessageError("undecodable", f"the values cannot be written as JSON: {error}") from None
+        return message
 
 
 class Publisher(_Messages):
@@ -109,13 +111,15 @@ class Publisher(_Messages):
         *,
         valid_for: timedelta | None = None,
         updated: datetime | None = None,
+        traceparent: str | None = None,
     ) -> int:
         """Say what is new about one type; how many received it, always 1 for a stream, which keeps it for all.
 
         `valid_for`: until when the next message should come. `updated`: when it became so, if not now; with its time
-        zone. Raises InvalidMessageError, and what the client raises.
+        zone. `traceparent`: the trace that it belongs to, as W3C Trace Context has it. Raises InvalidMessageError, and
+        what the client raises.
         """
-        return _receivers(self._client.execute_command(*self.command(type_, values, valid_for, updated)))
+        return _receivers(self._client.execute_command(*self.command(type_, values, valid_for, updated, traceparent)))
 
 
 class AsyncPublisher(_Messages):
@@ -134,9 +138,19 @@ class AsyncPublisher(_Messages):
         *,
         valid_for: timedelta | None = None,
         updated: datetime | None = None,
+        traceparent: str | None = None,
     ) -> int:
         """As `Publisher.publish`."""
-        return _receivers(await self._client.execute_command(*self.command(type_, values, valid_for, updated)))
+        return _receivers(
+            await self._client.execute_command(*self.command(type_, values, valid_for, updated, traceparent))
+        )
+
+
+def _as_json(message: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessageError("undecodable", f"the values cannot be written as JSON: {error}") from None
 
 
 def _check(client: _Client, *, waits: bool) -> None:

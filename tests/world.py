@@ -286,6 +286,7 @@ class World:
     store: Any = None
     subscriber: Any = None
     dead_letters: Any = None
+    traces: Any = None
     channels: MemoryChannels = field(default_factory=MemoryChannels)
 
     def __post_init__(self) -> None:
@@ -331,6 +332,7 @@ class World:
             **shared,
             conflicts=self.conflicts,
             read_back=read_back,
+            traces=self.traces,
             refusals=refusals,
             acknowledgements=self.acknowledgements,
         )

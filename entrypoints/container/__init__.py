@@ -10,16 +10,28 @@ from application.intake import Intake
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
+from application.ports import Clock, Traces
 from application.read_back import ReadBack
 from application.refusals import Refusals
+from entrypoints import __version__
 from entrypoints.container import liveness
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
+from entrypoints.settings import SettingsError
 
 _KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
 # Stream entries taken and not yet settled, at most.
 _MAX_OUTSTANDING = 100_000
+
+
+def _traces(clock: Clock) -> Traces:
+    # Most go without, and it takes long to import.
+    try:
+        from adapters.observability.otel_traces import OtelTraces
+    except ModuleNotFoundError as error:
+        raise SettingsError(f'tracing: it needs {error.name}: in the checkout, pip install ".[tracing]"') from None
+    return OtelTraces(clock=clock, version=__version__)
 
 
 class Container(Transports, Stores):
@@ -71,6 +83,11 @@ class Container(Transports, Stores):
         ),
         off=providers.Object(None),
     )
+    traces = providers.Selector(
+        providers.Callable(lambda settings: "on" if settings.tracing else "off", Foundations.settings),
+        on=providers.Singleton(_traces, clock=Foundations.clock),
+        off=providers.Object(None),
+    )
     conflicts = providers.Singleton(
         Conflicts,
         ordering=Foundations.ordering,
@@ -86,6 +103,7 @@ class Container(Transports, Stores):
         known=known_records,
         conflicts=conflicts,
         read_back=read_back,
+        traces=traces,
         refusals=refusals,
         acknowledgements=acknowledgements,
         clock=Foundations.clock,

@@ -133,6 +133,11 @@ def test_a_clock_that_was_far_ahead_and_is_set_right_dates_nothing_any_more(
     assert [heard()["updated"][:4] for _ in range(2)] == ["2099", "2026"]
 
 
+def test_the_trace_that_it_belongs_to_goes_with_it(client: redis.Redis, heard: Callable[[], dict[str, Any]]) -> None:
+    Publisher(client).publish("a", [], traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    assert heard()["traceparent"] == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 def test_a_period_in_seconds_is_a_mistake_that_says_what_to_write(client: redis.Redis) -> None:
     with pytest.raises(TypeError, match=r"timedelta\(minutes=5\)"):
         Publisher(client).publish("a", [], valid_for=5)  # type: ignore[arg-type]

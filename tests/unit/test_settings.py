@@ -551,4 +551,4 @@ class TestOptions:
     def test_settings_that_are_true_or_false_are_switches(self) -> None:
         switches = [option.flag for option in options() if option.switch]
 
-        assert switches == ["--validate", "--expire-at-valid", "--strict-timestamps"]
+        assert switches == ["--validate", "--expire-at-valid", "--strict-timestamps", "--tracing"]

@@ -1,7 +1,7 @@
 """Compare-and-set: which message becomes the record, whoever else writes and whatever answer is lost."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 import pytest
@@ -18,6 +18,7 @@ from application.events import (
 from application.ports import StoreRefused, StoreUnavailable
 from domain.errors import Reason
 from domain.ordering import Arrival
+from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules
 from tests.world import HeldStore, SimulatedClock, UnreliableStore, World, message, record, types_of, until
 
@@ -516,6 +517,26 @@ class TestExpiry:
         await world.persist(message("a", at(2)))
 
         assert world.store.values == {"a": record(at(2))}
+
+
+class Followed:
+    """The messages that are followed, as they are stored."""
+
+    def __init__(self) -> None:
+        self.stored_: list[str] = []
+
+    def stored(self, messages: Sequence[UpdateMessage]) -> None:
+        self.stored_ += [message.type for message in messages]
+
+
+async def test_whoever_follows_messages_is_told_of_those_that_are_stored() -> None:
+    traces = Followed()
+    world = World(traces=traces)
+    world.store.values["stale"] = record(at(2))
+
+    await world.persist(message("stale", at(1)), message("a", at(1)), message("b", at(1)))
+
+    assert traces.stored_ == ["a", "b"]
 
 
 class TestValidation:
