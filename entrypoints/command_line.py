@@ -149,6 +149,14 @@ def _parser() -> Parser:
     )
     config.add_argument("--json", action="store_true", help="as JSON")
 
+    check = add(
+        "check",
+        _check,
+        "look whether the service could do its job with these settings; exit code 1 if not",
+        "[--json] [settings]",
+    )
+    check.add_argument("--json", action="store_true", help="one JSON object a line")
+
     letters = add(
         "dead-letters",
         _dead_letters,
@@ -236,6 +244,12 @@ def _config(given: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import show_settings
 
     return show_settings(loaded, as_json=given.json)
+
+
+def _check(given: argparse.Namespace, loaded: Loaded) -> int:
+    from entrypoints.check import check
+
+    return asyncio.run(check(loaded, as_json=given.json))
 
 
 def _dead_letters(given: argparse.Namespace, loaded: Loaded) -> int:

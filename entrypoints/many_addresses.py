@@ -1,7 +1,7 @@
 """What a URL of a Redis says that names several addresses: those of sentinels, or of nodes of a cluster."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from entrypoints.redis_urls import CLUSTER_SCHEMES, SENTINEL_SCHEMES, addresses_of, split_url
 
@@ -16,6 +16,12 @@ class SentinelGroup:
     sentinels: tuple[str, ...]
     server: str
 
+    def server_at(self, host: str, port: int) -> str:
+        """The URL of one of the servers."""
+        parts = urlsplit(self.server)
+        userinfo, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{userinfo}{at}{_address(host, port)}").geturl()
+
 
 @dataclass(frozen=True, repr=False)
 class ClusterNodes:
@@ -27,7 +33,7 @@ class ClusterNodes:
 
     def url_of(self, host: str, port: int) -> str:
         """The URL of any node of the cluster."""
-        return f"{self.before}{f'[{host}]' if ':' in host else host}:{port}{self.behind}"
+        return f"{self.before}{_address(host, port)}{self.behind}"
 
 
 def sentinel_group(url: str) -> SentinelGroup | None:
@@ -65,3 +71,7 @@ def cluster_nodes(url: str) -> ClusterNodes | None:
         f"{parts.scheme.removesuffix('+cluster')}://{userinfo}{at}",
         f"{parts.path}?{parts.query}",
     )
+
+
+def _address(host: str, port: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}"

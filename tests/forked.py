@@ -15,7 +15,7 @@ from tests.servers import _die_with
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    ["tests.forked", "entrypoints.command_line", "entrypoints.commands", "entrypoints.serve"]
+    ["tests.forked", "entrypoints.command_line", "entrypoints.check", "entrypoints.commands", "entrypoints.serve"]
 )
 
 

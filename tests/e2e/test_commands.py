@@ -17,7 +17,7 @@ from tests.service import Publisher, command, started, stored, subscribed, until
 from tests.world import record
 
 _ROOT = Path(__file__).parents[2]
-COMMANDS = ("run", "demo", "publish", "get", "config", "dead-letters")
+COMMANDS = ("run", "demo", "publish", "get", "check", "config", "dead-letters")
 
 
 @pytest.fixture(scope="module")

@@ -35,8 +35,8 @@ _ADDRESS = "redis://localhost:6379"
 _FENCE = re.compile(r"^```(?P<kind>\w+) ?(?P<name>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _SERVER = "http://127.0.0.1:8000"
 _PROBED_PORT = "8001"
-_COMMANDS = {"run", "demo", "publish", "get", "watch", "serve", "config", "dead-letters"}
-_ENDS_BY_ITSELF = re.compile(r"memory://|kv-updater (publish|get|config|dead-letters)\b")
+_COMMANDS = {"run", "demo", "publish", "get", "watch", "serve", "check", "config", "dead-letters"}
+_ENDS_BY_ITSELF = re.compile(r"memory://|kv-updater (publish|get|check|config|dead-letters)\b")
 # What only reads is asked again until the answer is there: what it reads is written by another process.
 _READS = re.compile(r"kv-updater (get|dead-letters list)\b|curl \S+/readyz")
 _READY = re.compile(r"\bSubscribed\b|^Samples go to|\bServing\b", re.MULTILINE)

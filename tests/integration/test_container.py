@@ -9,6 +9,7 @@ from loguru import logger
 
 from application.kv_updater import KVUpdater
 from entrypoints.container import Container
+from entrypoints.container.checking import CheckContainer
 from entrypoints.settings import load_settings
 from tests.world import message
 
@@ -23,6 +24,7 @@ BACKENDS = [
     {"redis_url": "redis+cluster://127.0.0.1:2", "store_url": "redis+sentinel://127.0.0.1:2/orders"},
     {"redis_url": "rediss+cluster://127.0.0.1:2"},
 ]
+WITH_SERVERS = [backend for backend in BACKENDS if not backend["redis_url"].startswith(("memory:", "embedded:"))]
 OPTIONS = [
     {},
     {"ordering": "arrival", "validate": True, "log_level": "DEBUG"},
@@ -58,13 +60,21 @@ def test_every_provider_can_be_made(
 @pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "streams", "dead letters"])
 def test_nothing_that_is_made_shows_a_password(url: str, options: dict[str, object]) -> None:
     loaded = load_settings({"redis_url": url, "store_url": url, **options})
-    container = Container(settings=loaded.settings)
+    container, checking = Container(settings=loaded.settings), CheckContainer(settings=loaded.settings)
     shown = [loaded, loaded.settings, loaded.settings.model_dump(), loaded.settings.model_dump_json(), container]
     # The URLs alone are what they are.
     shown += [made for provider in container.providers.values() if not isinstance(made := provider(), str)]
+    shown += [checking.checkup(), *checking.checkup()._sites]
     assert len(shown) > 20
     for thing in shown:
         assert PASSWORD not in f"{thing} {thing!r}"
+
+
+@pytest.mark.parametrize("backend", WITH_SERVERS, ids=lambda backend: " and ".join(backend.values()))
+@pytest.mark.parametrize("options", OPTIONS, ids=["defaults", "arrival", "shards", "streams", "dead letters"])
+def test_what_looks_at_servers_can_be_made(backend: dict[str, str], options: dict[str, object]) -> None:
+    checkup = CheckContainer(settings=load_settings({**backend, **options}).settings).checkup()
+    assert [site.records for site in checkup._sites] == ([False, True] if "store_url" in backend else [True])
 
 
 def test_what_is_no_settings_is_refused() -> None:

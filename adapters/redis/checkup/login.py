@@ -1,0 +1,101 @@
+"""TLS and login, by the service's own connections: which of the two has failed, and what to do."""
+
+import re
+from collections.abc import Iterable
+
+from adapters.redis.checkup.findings import Place, Told, fail, ok
+from adapters.redis.checkup.sites import Way
+from adapters.redis.commands import Commands
+from application.ports import StoreUnavailable
+
+_HINT = "; perhaps this port "
+_UNANSWERED = re.compile("Timeout reading|no answer")
+_CUT = re.compile("closed|reset|Protocol error|not a reply", re.IGNORECASE)
+# A server that has too many clients, or takes none from elsewhere, says it with the last two.
+_TURNED_DOWN = frozenset({"login", "noauth", "wrongpass", "connection", "timeout", "err", "denied"})
+_TLS_ADVICE = (
+    (re.compile("expired"), "renew the server's certificate, or set this machine's clock right"),
+    (re.compile("mismatch|not valid for"), "write a name that the certificate has into {}"),
+    (re.compile("VERIFY_FAILED"), "name the authority in {}: ?ssl_ca_certs=FILE"),
+    # So it ends where the server wants a certificate and gets none: the handshake is over by then.
+    (
+        re.compile("certificate.required|handshake.failure|connection lost|Error while reading", re.IGNORECASE),
+        "perhaps the server wants a certificate: {} with ssl_certfile=FILE&ssl_keyfile=FILE",
+    ),
+)
+_LOGIN_ADVICE = (
+    (re.compile("DB index|SELECT is not allowed"), "end {} in a database that there is, such as /0"),
+    (re.compile("'select"), "append to the account: +select"),
+    (re.compile("client.setname"), "append to the account: +client|setname"),
+    (re.compile("without any password configured"), "take the password out of {}, or give the server's user one"),
+    (
+        re.compile("NOAUTH|required|unauthenticated", re.IGNORECASE),
+        "put user and password into {}, best by a file in KV_UPDATER_SECRETS_DIR",
+    ),
+    (
+        re.compile("WRONGPASS|invalid", re.IGNORECASE),
+        "put the right user and password into {}; ACL LIST on the server shows its users",
+    ),
+    (re.compile("no answer|Timeout"), "see whether the server is overloaded or frozen"),
+)
+
+
+async def log_in(place: Place, way: Way, commands: Commands, setting: str) -> None:
+    """Look at both."""
+    login: Told | None = None
+
+    async def speaks_tls() -> Told:
+        nonlocal login
+        error = await _try(commands)
+        if error is not None and _is_of_tls(error, way):
+            return _tls_problem(error, way, setting)
+        login = _login(error, way, setting)
+        return ok("spoken; the certificate will do" if way.tls else f"off, as {setting} has it")
+
+    async def logs_in() -> Told:
+        return login or _login(await _try(commands), way, setting)
+
+    if way.port:
+        await place.look("tls", speaks_tls, vital=True)
+    await place.look("login", logs_in, vital=True)
+
+
+async def _try(commands: Commands) -> StoreUnavailable | None:
+    """The error that the login ends in. What is said to a PING, even that it is denied, comes after that."""
+    try:
+        await commands.call("PING")
+    except StoreUnavailable as error:
+        return error if error.kind in _TURNED_DOWN else None
+    return None
+
+
+def _is_of_tls(error: StoreUnavailable, way: Way) -> bool:
+    if error.kind not in ("connection", "timeout"):
+        return False
+    text = str(error).partition(_HINT)[0]
+    if way.tls:
+        return not _UNANSWERED.match(text)
+    return bool(_HINT in str(error) and _CUT.search(text))
+
+
+def _tls_problem(error: StoreUnavailable, way: Way, setting: str) -> Told:
+    text = str(error).partition(_HINT)[0]
+    if not way.tls:
+        return fail(text, f"perhaps this port speaks TLS: then {setting} begins with rediss, not redis")
+    no_tls = "perhaps this port does not speak TLS: then {} begins with redis, not rediss; or the server is frozen"
+    return fail(text, _advice(_TLS_ADVICE, text, setting) or no_tls.format(setting))
+
+
+def _advice(known: Iterable[tuple[re.Pattern[str], str]], text: str, setting: str) -> str:
+    return next((advice.format(setting) for words, advice in known if words.search(text)), "")
+
+
+def _login(error: StoreUnavailable | None, way: Way, setting: str) -> Told:
+    if error is None:
+        return ok(f"as {way.user}")
+    text = str(error).partition(_HINT)[0]
+    return fail(
+        text,
+        _advice(_LOGIN_ADVICE, text, setting)
+        or "see the server's log: it may have too many clients, or take none from here",
+    )

@@ -1,0 +1,118 @@
+"""The service's own adapters, used as it would use them: do messages come through, are writes taken?"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from adapters.redis.checkup.findings import Told, fail, ok, warn
+from adapters.redis.stream_replies import rows_of
+from application.ports import (
+    KeyValueStore,
+    MessagesMissed,
+    MessageSubscriber,
+    ProbeInconclusive,
+    ProbeUnsent,
+    StoreUnavailable,
+    SubscriptionLost,
+    SubscriptionRefused,
+)
+
+_STORE_ADVICE = {
+    "oom": "raise maxmemory by CONFIG SET, or delete what is not needed",
+    "readonly": "name the master in {}, or its sentinels: redis+sentinel://",
+    "noreplicas": "see that the replicas are connected, or lower min-replicas-to-write",
+    "misconf": "see why the server cannot write to its disk: its log says it",
+    "noperm": "append to the account what the rights above name",
+    "clusterdown": "redis-cli --cluster check HOST:PORT shows which slots are not served",
+    "moved": "this is a node of a cluster: begin {} with redis+cluster",
+}
+
+
+class Asks(Protocol):
+    """What leads to the server of one stream."""
+
+    async def call(self, *arguments: str) -> Any:
+        """The reply. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+class Service:
+    """`streams` are the ways to each stream that is read; there are none with pub/sub."""
+
+    def __init__(
+        self, subscriber: MessageSubscriber, store: KeyValueStore, streams: dict[str, Asks], group: str, *, probes: bool
+    ) -> None:
+        self._subscriber = subscriber
+        self._store = store
+        self._streams = streams
+        self._group = group
+        self._probes = probes
+
+    def questions(self) -> Sequence[tuple[str, Callable[[], Awaitable[Told]]]]:
+        """Those about messages, by the name of the check."""
+        if not self._streams:
+            return [("probe", self._probe)]
+        return [("stream", lambda stream=stream: self._stream(stream)) for stream in self._streams]  # type: ignore[misc]
+
+    async def takes_writes(self, setting: str) -> Told:
+        """By the check that the updater makes between its commits."""
+        try:
+            await self._store.check()
+        except StoreUnavailable as error:
+            advice = _STORE_ADVICE.get(error.kind, "see the server's log, and what is found above")
+            return fail(str(error), advice.format(setting))
+        finally:
+            await self._store.close()
+        return ok("would take a commit")
+
+    async def _probe(self) -> Told:
+        subscriber = self._subscriber
+        receiving: asyncio.Task[None] | None = None
+        try:
+            await subscriber.subscribe()
+            if not self._probes:
+                return ok("subscribed; probe_interval is 0, so no probe was sent")
+            receiving = asyncio.create_task(_receive(subscriber), name="receive")
+            return ok(f"came through the subscription in {await subscriber.probe() * 1000:.1f} ms")
+        except (SubscriptionLost, SubscriptionRefused) as error:
+            return fail(str(error), "see what is found above")
+        except (ProbeInconclusive, ProbeUnsent, MessagesMissed) as error:
+            return warn(str(error), "check again; if it stays, see whether all nodes hear one another")
+        finally:
+            if receiving is not None:
+                receiving.cancel()
+                await asyncio.wait((receiving,))
+            await subscriber.close()
+
+    async def _stream(self, stream: str) -> Told:
+        asks = self._streams[stream]
+        try:
+            groups = rows_of(await asks.call("XINFO", "GROUPS", stream))
+        except StoreUnavailable as error:
+            if error.kind == "wrongtype":
+                return fail(f"{stream} holds another Redis type", "set another channel, or delete the key")
+            if "no such key" in str(error):
+                return ok(f"{stream} is not there yet; the service makes it and its group")
+            if error.kind == "noperm":
+                return fail(str(error), "append to the account what the rights above name")
+            raise
+        finally:
+            await asks.close()
+        row = next((row for row in groups if row[b"name"] == self._group.encode()), None)
+        if row is None:
+            return ok(f"{stream} has no group {self._group} yet; the service makes it, and reads from the first entry")
+        lag = row.get(b"lag")
+        waiting = "" if lag is None else f"{lag} not read, "
+        return ok(
+            f"{stream}, group {self._group}: {waiting}{row[b'pending']} not settled, {row[b'consumers']} consumers"
+        )
+
+
+async def _receive(subscriber: MessageSubscriber) -> None:
+    # What comes is not ours: an updater that runs has it as well.
+    while await subscriber.receive():
+        pass
