@@ -43,7 +43,7 @@ def promtool(*arguments: str | Path) -> str:
     """What it prints. Skips the test without it, and fails where it finds fault."""
     found = shutil.which("promtool")
     need(found, "promtool (the package prometheus has it)")
-    done = subprocess.run([str(found), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([str(found), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
