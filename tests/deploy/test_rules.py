@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.promql import named, promtool
+from tests.deploy.promql import Names, named, promtool
 from tests.exposition import series
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,11 @@ def test_the_runbook_has_it(alert: Alert) -> None:
 def test_the_runbook_has_no_other() -> None:
     headings = re.findall(r"^### (KvUpdater\w+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
     assert headings == [alert["alert"] for alert in ALERTS]
+
+
+def test_what_an_expression_names_is_found() -> None:
+    text = 'sum by (job, le) (rate(a_total{kind!="x or y"}[5m:1m] offset 1h)) > 0.5e3 and on (pod) time() - b unless c'
+    assert named(text) == Names(frozenset({"a_total", "b", "c"}), frozenset({"job", "le", "kind", "pod"}))
 
 
 @every_alert
