@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+TOOLS_READY := $(VENV)/.tools-ready
+IMAGE  := dist/image
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 # What is compiled is kept: else each of the many processes of a run would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults lint bench lock clean
+.PHONY: help run test faults lint bench lock tools manifests sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,8 +40,22 @@ bench: $(DEV_READY) ## measure against the per-message loop; takes some minutes
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(DEV_READY) ## write the hash-pinned requirements anew
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra demo --extra serve pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.txt --extra demo --extra serve --extra tracing --group dev pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra demo --extra serve pyproject.toml -o requirements.txt
+	@$(LOCK) --constraint requirements.txt --extra demo --extra serve --extra tracing --group dev pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
+	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
+
+tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
+
+manifests: $(DEV_READY) $(TOOLS_READY) ## write the plain manifests anew, from the chart
+	@$(BIN)/python -m tests.deploy.manifests
+
+sbom: $(DEV_READY) ## write dist/kv-updater.cdx.json: what the image holds besides its base, as CycloneDX
+	@rm -rf $(IMAGE) && $(BIN)/python -m venv --without-pip $(IMAGE)
+	@$(PIP) --python $(IMAGE)/bin/python install --no-deps --require-hashes -r deploy/image/requirements.txt
+	@$(PIP) --python $(IMAGE)/bin/python install --no-deps .
+	@$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o dist/kv-updater.cdx.json $(IMAGE)/bin/python
+	@rm -rf $(IMAGE)
 
 clean: ## remove everything made here
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
@@ -50,6 +67,10 @@ $(BIN)/python:
 $(RUN_READY): requirements.txt | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
 	@$(PIP) install --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+$(TOOLS_READY): tests/deploy/tools.txt | $(DEV_READY)
+	@$(BIN)/python -m tests.deploy.tools
 	@touch $@
 
 $(DEV_READY): requirements-dev.txt | $(BIN)/python

@@ -1,0 +1,59 @@
+{{/* The name of all that belongs to the updater, and the beginning of all other names. */}}
+{{- define "kv-updater.fullname" -}}
+{{- $name := .Values.fullnameOverride | default .Release.Name }}
+{{- if not (or .Values.fullnameOverride (contains .Chart.Name .Release.Name)) }}
+{{- $name = printf "%s-%s" .Release.Name .Chart.Name }}
+{{- end }}
+{{- $name | trunc 59 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "kv-updater.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "kv-updater.labels" -}}
+{{ include "kv-updater.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "kv-updater.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ printf "%s@%s" .repository .digest }}
+{{- else }}{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "kv-updater.secretName" -}}
+{{ .Values.secret.existing | default (include "kv-updater.fullname" .) }}
+{{- end }}
+
+{{/* The configuration file. Values as JSON, which is YAML too: so no text becomes a number or a date on the way. */}}
+{{- define "kv-updater.config" -}}
+{{- range $key, $value := .Values.settings }}
+{{ $key }}: {{ toJson $value }}
+{{- end }}
+{{- end }}
+
+{{/* Of a duration as the application takes it, 90 or "1.5m", the seconds, rounded up. */}}
+{{- define "kv-updater.seconds" -}}
+{{- $text := toString . | trim }}
+{{- $number := regexFind "^[0-9.]+" $text | float64 }}
+{{- $unit := regexFind "[a-z]*$" $text | default "s" }}
+{{- mulf $number (get (dict "ms" 0.001 "s" 1 "m" 60 "h" 3600 "d" 86400) $unit) | ceil | int64 }}
+{{- end }}
+
+{{/* Longer than the programs need to stop: shutdown_timeout, five seconds for the wait before that, and some more. */}}
+{{- define "kv-updater.grace" -}}
+{{- add (include "kv-updater.seconds" (.Values.settings.shutdown_timeout | default "10s") | int64) 20 }}
+{{- end }}
+
+{{/* Another one with each change of what the pods read when they start. Who may see pods, and no Secrets, is not to
+     find a password by trying: so there a derivation that takes long comes first. */}}
+{{- define "kv-updater.checksum" -}}
+{{- $secret := derivePassword 1 "maximum" (toJson .Values.secret) .Chart.Name .Release.Name }}
+{{- print (include "kv-updater.config" .) $secret | sha256sum }}
+{{- end }}
