@@ -3,18 +3,21 @@
 FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS base
 
 FROM base AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+  PIP_NO_CACHE_DIR=1 \
+  PIP_NO_COMPILE=1 \
+  PIP_NO_DEPS=1 \
+  PIP_ROOT_USER_ACTION=ignore
 WORKDIR /opt/source
-COPY deploy/image/requirements.txt deploy/image/build-requirements.txt ./
 # Before the sources, so that a change of those alone installs nothing anew.
-RUN python -m pip install --quiet --no-cache-dir --no-deps --require-hashes -r build-requirements.txt \
+COPY deploy/image/requirements.txt deploy/image/build-requirements.txt ./
+RUN python -m pip install --quiet --require-hashes -r build-requirements.txt \
   && python -m venv --without-pip /opt/kv-updater \
-  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-cache-dir --no-compile --no-deps \
-    --require-hashes -r requirements.txt
+  && python -m pip --python /opt/kv-updater/bin/python install --quiet --require-hashes -r requirements.txt
 COPY . .
-# By hash, as times may change on the way into the image; and unchecked, for nobody changes what is there.
+# Compiled by hash, as times may change on the way into the image; and unchecked, for nobody changes what is there.
 RUN python -m hatchling build -t wheel -d /opt/wheel \
-  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-compile --no-deps --no-index \
-    /opt/wheel/kv_updater-*.whl \
+  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-index /opt/wheel/kv_updater-*.whl \
   && /opt/kv-updater/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kv-updater/lib
 
 FROM base

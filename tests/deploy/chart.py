@@ -14,10 +14,18 @@ FULL = ROOT / "tests" / "deploy" / "full-values.yaml"
 
 Manifest = dict[str, Any]
 
+ELSEWHERE = {"secret.existing": "elsewhere"}
+"""Values for what has nothing to do with the Secret: what the chart makes of one is slow to compute, on purpose."""
 
-def rendered(values: dict[str, Any] | None = None, *options: str) -> list[Manifest]:
+
+def rendered(values: dict[str, Any], *options: str) -> list[Manifest]:
     """The manifests for these values. Raises AssertionError, with Helm's words."""
-    return list(parsed(output_of(*_command(values or {}), *options)))
+    return list(parsed(text_rendered(values, *options)))
+
+
+def text_rendered(values: dict[str, Any], *options: str) -> str:
+    """The same as Helm prints it."""
+    return output_of(*_command(values), *options)
 
 
 def refusal(values: dict[str, Any]) -> str:

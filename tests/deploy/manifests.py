@@ -2,8 +2,8 @@
 
 import re
 
-from tests.deploy.chart import CHART
-from tests.deploy.tools import ROOT, output_of, tool
+from tests.deploy.chart import text_rendered
+from tests.deploy.tools import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 _NAMES = ("api", "networkpolicy", "serviceaccount", "updater")
@@ -15,17 +15,17 @@ _ONLY_HELMS = re.compile(
 )
 
 
-def plain() -> dict[str, str]:
-    """The text of each file that is made, by its name."""
-    return {f"{name}.yaml": _HEAD + _plain(name) for name in _NAMES}
+def plain(rendered: str) -> dict[str, str]:
+    """The text of each file that is made, by its name, from what Helm prints."""
+    documents = re.split(r"^---\n", rendered, flags=re.MULTILINE)
+    return {f"{name}.yaml": _HEAD + _plain(name, documents) for name in _NAMES}
 
 
-def _plain(name: str) -> str:
-    command = ("template", "kv-updater", str(CHART), "--show-only", f"templates/{name}.yaml")
-    text = _ONLY_HELMS.sub("", output_of(tool("helm"), *command))
-    return re.sub(r"\n+---\n+", "\n---\n", text.strip()) + "\n"
+def _plain(name: str, documents: list[str]) -> str:
+    source = re.compile(rf"# Source: .*/templates/{name}\.yaml\n")
+    return "---\n".join(_ONLY_HELMS.sub("", each).strip() + "\n" for each in documents if source.match(each))
 
 
 if __name__ == "__main__":
-    for name, text in plain().items():
+    for name, text in plain(text_rendered({})).items():
         (FOLDER / name).write_text(text, "utf-8")

@@ -54,6 +54,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Another one with each change of what the pods read when they start. Who may see pods, and no Secrets, is not to
      find a password by trying: so there a derivation that takes long comes first. */}}
 {{- define "kv-updater.checksum" -}}
-{{- $secret := derivePassword 1 "maximum" (toJson .Values.secret) .Chart.Name .Release.Name }}
+{{- $secret := .Values.secret.existing }}
+{{- if not $secret }}
+{{- $secret = derivePassword 1 "maximum" (toJson .Values.secret) .Chart.Name .Release.Name }}
+{{- end }}
 {{- print (include "kv-updater.config" .) $secret | sha256sum }}
 {{- end }}
