@@ -5,7 +5,6 @@ FROM python:3.13.16-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002cc
 FROM base AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
   PIP_NO_CACHE_DIR=1 \
-  PIP_NO_COMPILE=1 \
   PIP_NO_DEPS=1 \
   PIP_ROOT_USER_ACTION=ignore
 WORKDIR /opt/source
@@ -13,11 +12,13 @@ WORKDIR /opt/source
 COPY deploy/image/requirements.txt deploy/image/build-requirements.txt ./
 RUN python -m pip install --quiet --require-hashes -r build-requirements.txt \
   && python -m venv --without-pip /opt/kv-updater \
-  && python -m pip --python /opt/kv-updater/bin/python install --quiet --require-hashes -r requirements.txt
+  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-compile --require-hashes \
+    -r requirements.txt
 COPY . .
 # Compiled by hash, as times may change on the way into the image; and unchecked, for nobody changes what is there.
 RUN python -m hatchling build -t wheel -d /opt/wheel \
-  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-index /opt/wheel/kv_updater-*.whl \
+  && python -m pip --python /opt/kv-updater/bin/python install --quiet --no-compile --no-index \
+    /opt/wheel/kv_updater-*.whl \
   && /opt/kv-updater/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kv-updater/lib
 
 FROM base
