@@ -5,7 +5,6 @@ BIN    := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 TOOLS_READY := $(VENV)/.tools-ready
-IMAGE  := dist/image
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -13,7 +12,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults lint bench lock tools manifests sbom clean
+.PHONY: help run test image-test faults lint bench lock tools manifests sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +32,9 @@ faults: $(DEV_READY) ## every fault on every kind of server, as a table, and wha
 	$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS) || status=$$?; \
 	exit $$status
 
+image-test: $(DEV_READY) $(TOOLS_READY) ## build the image's files without Docker and run them, as root on Linux
+	@$(BIN)/python -m pytest -m long tests/deploy $(ARGS)
+
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
@@ -51,11 +53,7 @@ manifests: $(DEV_READY) $(TOOLS_READY) ## write the plain manifests anew, from t
 	@$(BIN)/python -m tests.deploy.manifests
 
 sbom: $(DEV_READY) ## write dist/kv-updater.cdx.json: what the image holds besides its base, as CycloneDX
-	@rm -rf $(IMAGE) && $(BIN)/python -m venv --without-pip $(IMAGE)
-	@$(PIP) --python $(IMAGE)/bin/python install --no-deps --require-hashes -r deploy/image/requirements.txt
-	@$(PIP) --python $(IMAGE)/bin/python install --no-deps .
-	@$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o dist/kv-updater.cdx.json $(IMAGE)/bin/python
-	@rm -rf $(IMAGE)
+	@$(BIN)/python -m tests.deploy.sbom
 
 clean: ## remove everything made here
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

