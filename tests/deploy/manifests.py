@@ -6,7 +6,7 @@ from tests.deploy.chart import text_rendered
 from tests.deploy.tools import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-_NAMES = ("api", "networkpolicy", "serviceaccount", "updater")
+_NAMES = ("deployments", "networkpolicy", "poddisruptionbudgets", "serviceaccount", "services")
 _HEAD = "# Made from the chart by `make manifests`: change it there, or with an overlay of your own.\n"
 # Kustomize names the settings by their content, so it needs no checksum for the pods to start anew.
 _ONLY_HELMS = re.compile(

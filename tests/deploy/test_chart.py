@@ -170,3 +170,15 @@ def test_the_monitor_finds_the_metrics_of_all(full: list[Manifest]) -> None:
         assert selector <= service["metadata"]["labels"].items()
         assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert {service["spec"]["selector"]["app.kubernetes.io/component"] for service in services} == {"api", "updater"}
+
+
+def test_the_ingress_leads_to_the_api_and_holds_back_no_event(full: list[Manifest]) -> None:
+    ingress, service = named(full)["Ingress", "updates-api"], named(full)["Service", "updates-api"]
+    for rule in ingress["spec"]["rules"]:
+        (path,) = rule["http"]["paths"]
+        assert path["backend"]["service"] == {"name": service["metadata"]["name"], "port": {"name": "http"}}
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ingress["spec"]["tls"][0]["hosts"]
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
+    # The server says something every 20 seconds.
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 60

@@ -1,4 +1,5 @@
-{{/* A Deployment of one program. Takes a dict: root, name, component, command, values, secretName, delay. */}}
+{{/* A Deployment of one program. Takes a dict: root, name, component, command, values, secretName, checksum,
+     delay. */}}
 {{- define "kv-updater.deployment" -}}
 {{- $root := .root }}
 {{- $pod := $root.Values.pod }}
@@ -26,7 +27,7 @@ spec:
   template:
     metadata:
       annotations:
-        checksum/settings: {{ include "kv-updater.checksum" $root }}
+        checksum/settings: {{ .checksum }}
         {{- with $pod.annotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
