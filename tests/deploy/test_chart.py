@@ -147,6 +147,20 @@ def test_the_versions_are_the_applications() -> None:
     assert chart["appVersion"] == chart["version"] == __version__
 
 
+def test_secrets_and_files_of_tls_are_mounted_where_they_are_named(full: list[Manifest]) -> None:
+    for component, pod in pods(full).items():
+        secrets = {each["name"]: each["secret"]["secretName"] for each in pod["spec"]["volumes"] if "secret" in each}
+        assert secrets == {"secret": {"api": "reader", "updater": "updates"}[component], "tls": "redis-tls"}
+        (container,) = pod["spec"]["containers"]
+        assert {"name": "tls", "mountPath": "/etc/kv-updater/tls", "readOnly": True} in container["volumeMounts"]
+
+
+def test_a_digest_comes_before_the_tag(full: list[Manifest]) -> None:
+    for pod in pods(full).values():
+        (container,) = pod["spec"]["containers"]
+        assert container["image"] == f"registry.example/team/kv-updater@sha256:{'0' * 64}"
+
+
 def test_rules_beside_the_chart_become_a_resource(tmp_path: Path) -> None:
     chart = tmp_path / "kv-updater"
     shutil.copytree(CHART, chart)
