@@ -1,6 +1,5 @@
 """The chart: Helm takes it, Kubernetes takes what comes of it, and it is all there."""
 
-import shutil
 from pathlib import Path
 
 import jsonschema
@@ -82,17 +81,9 @@ def test_a_digest_comes_before_the_tag(full: list[Manifest]) -> None:
         assert container["image"] == f"registry.example/team/kv-updater@sha256:{'0' * 64}"
 
 
-def test_rules_beside_the_chart_become_a_resource(tmp_path: Path) -> None:
-    chart = tmp_path / "kv-updater"
-    shutil.copytree(CHART, chart)
-    (chart / "files").mkdir(exist_ok=True)
-    rule = {"alert": "NotReady", "expr": "kv_updater_ready == 0", "annotations": {"summary": "{{ $labels.pod }}"}}
-    groups = [{"name": "kv-updater", "rules": [rule]}]
-    (chart / "files" / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    values = ("--set", "prometheusRule.enabled=true,secret.existing=elsewhere")
-    command = ("template", "x", str(chart), "--show-only", "templates/monitoring.yaml", *values)
-    (manifest,) = yaml.safe_load_all(output_of(tool("helm"), *command))
-    assert manifest["spec"] == {"groups": groups}
+def test_the_alerts_become_a_resource(full: list[Manifest]) -> None:
+    manifest = named(full)["PrometheusRule", "updates"]
+    assert manifest["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text("utf-8"))
     _validate(manifest, _KUBERNETES[0])
 
 

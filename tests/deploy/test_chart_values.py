@@ -62,7 +62,16 @@ def test_streams_without_a_channel_of_what_is_stored_are_refused_with_the_api_se
 
 
 def test_every_object_of_the_values_takes_only_what_it_knows() -> None:
-    free_form = {"global", "requests", "limits", "podSelector", "namespaceSelector", "ipBlock", "affinity"}
+    free_form = {
+        "global",
+        "requests",
+        "limits",
+        "podSelector",
+        "namespaceSelector",
+        "ipBlock",
+        "affinity",
+        "egress.items",
+    }
 
     def check(part: Any, name: str) -> None:
         if isinstance(part, dict):

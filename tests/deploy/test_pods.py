@@ -94,14 +94,16 @@ def _ports(rules: list[dict[str, Any]]) -> set[tuple[object, str]]:
     return {(port["port"], port["protocol"]) for rule in rules for port in rule["ports"]}
 
 
-@pytest.mark.parametrize(("given", "redis"), [("default", {6379}), ("full", {6379, 26379}), ("kustomized", {6379})])
-def test_nothing_is_reached_but_names_and_redis_and_nothing_lets_in_but_http(
-    manifests: list[Manifest], redis: set[int]
+@pytest.mark.parametrize(
+    ("given", "named"), [("default", {6379}), ("full", {6379, 26379, 4318}), ("kustomized", {6379})]
+)
+def test_nothing_is_reached_but_names_and_what_is_named_and_nothing_lets_in_but_http(
+    manifests: list[Manifest], named: set[int]
 ) -> None:
     (policy,) = (each["spec"] for each in manifests if each["kind"] == "NetworkPolicy")
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert _ports(policy["ingress"]) == {("http", "TCP")}
-    assert _ports(policy["egress"]) == {(53, "UDP"), (53, "TCP"), *((port, "TCP") for port in redis)}
+    assert _ports(policy["egress"]) == {(53, "UDP"), (53, "TCP"), *((port, "TCP") for port in named)}
     for pod in pods(manifests).values():
         assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 

@@ -59,6 +59,13 @@ spec:
           image: {{ include "kv-updater.image" $root }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           args: [{{ .command }}]
+          {{- with .values.env }}
+          env:
+            {{- range $name, $value := . }}
+            - name: {{ $name }}
+              value: {{ $value | quote }}
+            {{- end }}
+          {{- end }}
           ports:
             - name: http
               containerPort: {{ int $root.Values.settings.http_port }}
