@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test image-test faults lint bench lock tools manifests sbom clean
+.PHONY: help run test image-test faults lint bench lock tools manifests docs sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy;
 
 manifests: $(DEV_READY) $(TOOLS_READY) ## write the plain manifests anew, from the chart
 	@$(BIN)/python -m tests.deploy.manifests
+
+docs: $(DEV_READY) ## write docs/configuration.md anew, from the settings
+	@$(BIN)/python -m tests.reference
 
 sbom: $(DEV_READY) ## write dist/kv-updater.cdx.json: what the image holds besides its base, as CycloneDX
 	@$(BIN)/python -m tests.deploy.sbom

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     """Redis that messages come from: redis://, rediss:// (TLS), unix://, redis+sentinel://, redis+cluster://
     (rediss+ with TLS), embedded:// (starts a server) or memory:// (a dry run)."""
     store_url: StoreUrl | None = None
-    """Redis that keeps the records, if it is another one."""
+    """Redis that keeps the records and the dead letters, if it is another one."""
     transport: Literal["pubsub", "sharded_pubsub", "stream"] = "pubsub"
     """How messages arrive: pubsub, sharded_pubsub or stream."""
     channel: Annotated[Texts, Field(min_length=1)] = ("update",)
@@ -47,61 +47,71 @@ class Settings(BaseSettings):
     consumer_group: Text = "kv-updater"
     """Consumer group in which streams are read; all updaters of the same records are in one."""
     consumer_name: Text | None = None
-    """How its names in the consumer group begin, of this process alone; without it one is made of the host's name."""
+    """How its names in the consumer group begin: no other process may use it. Without it one is made of the host's
+    name."""
     claim_after: Annotated[Seconds, Field(ge=0.1)] = 30.0
-    """How long another consumer is silent until it is dead, and its unsettled entries are claimed."""
+    """How long another consumer is silent until it is dead, and its unsettled entries are claimed; this is looked at
+    from time to time, so it takes between once and about twice as long."""
     entry_ids_key: Text = "kv-updater:entry-ids"
-    """Hash that keeps for each record the id of its stream entry, which decides ties."""
+    """Hash that keeps for each record the id of its stream entry, which decides ties; on a cluster one for each
+    slot."""
     # An alias, as BaseModel has a method of this name.
     validate_commits: bool = Field(default=False, alias="validate")
-    """Read records back after the commit and compare."""
+    """Read every record back after its commit and compare; what is neither it nor newer is an ERROR."""
     ordering: Literal["newest", "arrival"] = "newest"
-    """Which of two records stays: newest (by its time) or arrival (the last to come)."""
+    """Which of two records stays: newest (by its time; of the same time, the last to come) or arrival (always the last
+    to come)."""
     key_prefix: str = ""
-    """Text put before the type of a message to make its key."""
+    """Text put before the type of a message to make its key. Set it, or allowed_types, if the database is shared: any
+    string under such a key is overwritten."""
     allowed_types: Texts = ()
-    """Globs of the types that are accepted, with commas between; none means all."""
+    """Globs of the types that are accepted, with commas between; none means all. The others are rejected as
+    forbidden_type."""
     persisted_channel: Text | None = None
-    """Channel on which a message is published once its record is committed."""
+    """Channel on which each committed record is published as an update message, in one step with its write."""
     dead_letter_stream: Text | None = None
-    """Stream that keeps the messages that cannot be stored."""
+    """Stream that keeps the messages that are rejected or cannot be stored, with the reason; without it none are
+    kept."""
     dead_letter_maxlen: Count = 10_000
-    """Number of entries the dead letter stream keeps."""
+    """Number of entries the dead letter stream keeps, roughly, and of those that may wait to be written to it."""
     expire_at_valid: bool = False
-    """Let a key expire when its record is no longer valid."""
+    """Let a key expire at its record's valid, if that can be read. A message whose time has passed already is counted,
+    and not stored."""
     expiry_grace: Seconds = 0.0
-    """How long a key outlives its record's validity."""
+    """How long a key outlives its record's validity; only with expire_at_valid."""
     strict_timestamps: bool = False
     """Reject messages whose updated or valid is missing or not RFC 3339."""
     timestamp_formats: TimeFormats = ()
-    """Further formats of timestamps, as strptime reads them."""
+    """Further formats of timestamps, as strptime reads them: one, or a JSON list, for commas belong to the format."""
     max_clock_skew: Seconds = 300.0
     """How far a stored record may be dated ahead of the clock and still win."""
     max_message_bytes: Annotated[Bytes, Field(le=512 << 20)] = 1 << 20
     """The longest message that is accepted."""
     max_backlog_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 256 << 20
-    """How much is received and not yet parsed, at most."""
+    """How much is received and not yet parsed, at most; then nothing is read until half of it is parsed."""
     max_pending_keys: Count = 1_000_000
-    """Number of keys accepted and not yet committed, at most."""
+    """Number of keys accepted and not yet committed, at most; a message of one more is unstorable."""
     max_pending_bytes: Annotated[Bytes, Field(ge=64 << 10)] = 512 << 20
-    """How much is accepted and not yet committed, at most."""
+    """How many bytes of messages are accepted and not yet committed, at most; a message beyond that is unstorable. In
+    memory each costs about 600 bytes more."""
     max_batch: Annotated[Count, Field(le=3000)] = 1000
-    """Number of keys in one commit, at most."""
+    """Number of keys in one commit, at most; after one without an answer in time the next ones are smaller."""
     probe_interval: Seconds = 5.0
-    """How often to prove that messages come through and the store takes writes; 0: never."""
+    """How often to prove that messages come through and the store takes writes; 0: never, for an account that may not
+    publish."""
     probe_timeout: Annotated[Seconds, Field(gt=0)] = 4.0
-    """How long a silence after a probe ends the subscription."""
+    """How long a silence after a probe must last to end the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
-    """How long to commit what is pending before the process ends."""
+    """How long to commit what is pending before the process ends; what is left then is told, and the exit code is 1."""
     http_host: Text = "127.0.0.1"
     """Address on which `serve` listens, and `run` with an `http_port`."""
     http_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port on which `serve` listens, 8000 without it, and `run` for probes and metrics, if it is given; 0: a free
     one."""
     http_token: SecretStr | None = None
-    """Token that whoever reads records over HTTP must show."""
+    """Token that whoever reads records over HTTP must show; probes and metrics stay open."""
     http_origins: Texts = ()
-    """Origins whose pages may read over HTTP, exactly, with commas between."""
+    """Origins, such as https://example.com, whose pages may read records over HTTP; with commas between."""
     tracing: bool = False
     """Continue the traces of messages that carry a traceparent, by OpenTelemetry; its variables OTEL_* say where to."""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = "INFO"

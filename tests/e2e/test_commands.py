@@ -279,7 +279,7 @@ class TestHelp:
         told = " ".join(command("run", "--help", directory=tmp_path).stdout.split())
 
         assert "such as 250ms, 5s, 5m, 1h, 1d; SIZE is a size in bytes or such as 64KiB, 1MiB, 1GiB." in told
-        for shown in ("still win. Default: 5m.", "accepted. Default: 1MiB.", "committed, at most. Default: 1000000."):
+        for shown in ("still win. Default: 5m.", "accepted. Default: 1MiB.", "is unstorable. Default: 1000000."):
             assert shown in told
         assert all(scheme in told for scheme in ("rediss://", "redis+sentinel://", "redis+cluster://", "embedded://"))
 
