@@ -134,13 +134,6 @@ def test_commands_are_there() -> None:
         assert command.startswith(_COMING) or _parser().parse_args(shlex.split(command)).command, command
 
 
-def test_links_lead_somewhere() -> None:
-    headings = {slug(heading) for heading in re.findall(r"^##+ (.*)$", PAGE, re.MULTILINE)}
-    for page, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGE):
-        assert (ROOT / "docs" / page).exists(), page
-        assert page or anchor in headings, anchor
-
-
 def test_files_that_it_names_are_there() -> None:
     named = re.findall(r"`(deploy/[^`]+)`", PAGE)
     assert named
