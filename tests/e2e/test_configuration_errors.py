@@ -84,7 +84,7 @@ def in_files(directory: Path) -> None:
         (["publish", "--values", "-1 x"], "the following arguments are required: TYPE"),
         (
             ["--json", "get", "x"],
-            "--json is a flag of get and watch and config and dead-letters, and goes behind the command",
+            "--json is a flag of get and watch and config and check and dead-letters, and goes behind the command",
         ),
         (["--values", SECRET, "publish", "x"], "--values is a flag of publish, and goes behind the command"),
         (["run", SECRET], "an argument too many (kv-updater run --help lists"),

@@ -21,11 +21,11 @@ import pytest
 
 from entrypoints.sample_publishers import SAMPLES
 from tests.servers import Server
-from tests.service import Publisher, stored
+from tests.service import DEADLINE, Publisher, stored
 
 _ROOT = Path(__file__).parents[2]
 _TYPES = [sample.type for sample in SAMPLES]
-_DEADLINE = 10.0  # seconds; the longest wait is three, until a record is overdue
+_DEADLINE = DEADLINE
 _CURSOR_HIDDEN, _CURSOR_SHOWN, _ALTERNATE_SCREEN = "\x1b[?25l", "\x1b[?25h", "\x1b[?1049h"
 _MODULE = ("-m", "entrypoints.cli")
 _WITHOUT_RICH = (
