@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test image-test faults lint bench lock tools manifests docs sbom clean
+.PHONY: help run test deploy-test faults lint bench lock tools manifests docs sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,17 +23,17 @@ run: $(RUN_READY) ## the main job on an embedded server with sample publishers; 
 test: $(DEV_READY) ## all tests but the longest, with coverage of the rules and the use case
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true  # compiles, so that six need not do it at once
 	@$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term tests/unit
-	@$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/unit $(ARGS)
+	@$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/unit --ignore tests/deploy $(ARGS)
 
 faults: $(DEV_READY) ## every fault on every kind of server, as a table, and what else takes long; most of an hour
 	@status=0; \
-	$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest -n 2 -m long --ignore tests/faults --ignore tests/property --ignore tests/deploy $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -n 2 -m '' --hypothesis-profile thorough --timeout 600 tests/property $(ARGS) || status=$$?; \
 	$(BIN)/python -m pytest -n 2 -m '' tests/faults --fault-table $(ARGS) || status=$$?; \
 	exit $$status
 
-image-test: $(DEV_READY) $(TOOLS_READY) ## build the image's files without Docker and run them, as root on Linux
-	@$(BIN)/python -m pytest -m long tests/deploy $(ARGS)
+deploy-test: $(DEV_READY) $(TOOLS_READY) ## the tests of what is under deploy; the image is built and run without Docker, as root on Linux
+	@$(BIN)/python -m pytest -n 2 -m '' tests/deploy $(ARGS)
 
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo

@@ -200,6 +200,20 @@ class TestTheConnection:
             visit.says("live")
 
     @pytest.mark.long
+    def test_a_server_that_is_frozen_is_not_called_live_either(
+        self, browser: Any, behind: Server, tmp_path: Path
+    ) -> None:
+        behind.command("FLUSHALL")
+        behind.command("SET", "a", record(OLD))
+        with serving(behind.url, directory=tmp_path) as api, visiting(browser, api.address) as visit:
+            visit.says("live")
+            api.service.freeze()
+            visit.says("no answer, trying again")
+            api.service.thaw()
+            visit.says("live")
+            visit.row("a").wait_for()
+
+    @pytest.mark.long
     def test_where_a_token_is_needed_it_is_asked_for(self, browser: Any, behind: Server, tmp_path: Path) -> None:
         behind.command("FLUSHALL")
         behind.command("SET", "a", record(OLD, "[1]"))
