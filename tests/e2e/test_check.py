@@ -131,6 +131,7 @@ class TestAHealthyServer:
         assert {line.index("127.0.0.1") for line in lines[1:]} == {21}
         assert "\x1b" not in done.stdout
 
+    @pytest.mark.long
     def test_on_a_terminal_the_verdicts_have_colours(self, empty: Server, tmp_path: Path) -> None:
         ours, terminal = os.openpty()
         with started("check", "--redis-url", empty.url, directory=tmp_path, terminal=terminal) as run:

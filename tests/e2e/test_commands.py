@@ -96,7 +96,8 @@ class TestPublish:
         assert done.stderr.count("\n") == 1
 
     @pytest.mark.parametrize(
-        ("output", "told"), [("| true", b""), (">&-", b""), (">/dev/full", b"No space left on device")]
+        ("output", "told"),
+        [("| true", b""), pytest.param(">&-", b"", marks=pytest.mark.long), (">/dev/full", b"No space left on device")],
     )
     def test_an_output_that_takes_nothing_is_at_most_one_line(
         self, redis_url: str, server: Server, tmp_path: Path, output: str, told: bytes
