@@ -162,7 +162,7 @@ class Committer:
                 if batch.entries:
                     self._acknowledge(batch.entries.pop(type_, ()))
         self._tally.committed += len(writes.types) - len(answer)
-        self._tally.persisted([message.received_at for message in messages], self._clock.monotonic())
+        self._tally.persisted(messages, self._clock.monotonic())
         if self._traces is not None:
             self._traces.stored(messages)
         if writes.unpublished is not None:

@@ -16,10 +16,10 @@ class Histogram:
     def __post_init__(self) -> None:
         self._counts = [0] * (len(self.bounds) + 1)
 
-    def add(self, value: float, count: int = 1) -> None:
-        """It was observed so many times."""
-        self._counts[bisect_left(self.bounds, value)] += count
-        self.sum += value * count
+    def add(self, value: float) -> None:
+        """It was observed."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
 
     def cumulated(self) -> Iterator[tuple[float, int]]:
         """Each bound, infinity at last, and how many observations were not larger."""

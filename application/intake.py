@@ -19,7 +19,10 @@ _MAX_DELIVERIES = 5
 
 
 class Intake:
-    """Accepts or rejects, and conflates what is accepted."""
+    """Accepts or rejects, and conflates what is accepted.
+
+    `dates_each`: every message gets `received_at`; else, of those that come at once, the last alone, for it costs much.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,9 @@ class Intake:
         clock: Clock,
         observer: Observer,
         tally: Tally,
+        dates_each: bool,
     ) -> None:
+        self._dates_each = dates_each
         self._accept = validator.accept
         self._ordering = ordering
         self._pending = pending_updates
@@ -44,12 +49,13 @@ class Intake:
 
     def receive(self, deliveries: Sequence[Delivery]) -> None:
         """Count each of them, and whatever is not pending now as what it is."""
-        accept, offer = self._accept, self._pending.offer
+        accept, offer, dates_each = self._accept, self._pending.offer, self._dates_each
         now, received_at = self._clock.now(), self._clock.monotonic()
         latest = self._ordering.trusts_until(now)
         tally = self._tally
         pending_before = len(self._pending)
         offered = 0
+        last = None
         unprotected = []
         for payload, channel, entry in deliveries:
             if entry is not None and not self._takes(payload, entry):
@@ -58,7 +64,6 @@ class Intake:
             if isinstance(message, Rejection):
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
-            message.received_at = received_at
             if latest is not None and (message.instant is None or message.instant > latest):
                 unprotected.append(message)
             if entry is not None:
@@ -70,12 +75,15 @@ class Intake:
                 self._refusals.unstorable(message, refusal, _only(entry))
             else:
                 offered += 1
+                last = message
+                if dates_each:
+                    message.received_at = received_at
                 if entry is not None:
                     self._pending.hold(message.type, entry)
         tally.received += len(deliveries)
         tally.conflated += offered - (len(self._pending) - pending_before)
-        if unprotected:
-            self._tell(unprotected)
+        _date(last, received_at)
+        self._tell(unprotected)
 
     def _takes(self, payload: bytes, entry: Entry) -> bool:
         self._acknowledgements.taken(1)
@@ -94,6 +102,11 @@ class Intake:
             self._observer.notice(MessagesUnordered(len(unordered), unordered[-1].payload))
         if dated:
             self._observer.notice(MessagesFromTheFuture(len(dated), dated[-1].payload))
+
+
+def _date(message: UpdateMessage | None, received_at: float) -> None:
+    if message is not None:
+        message.received_at = received_at
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

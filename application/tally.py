@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from application.histogram import Histogram
 from domain.errors import Reason
+from domain.update_message import UpdateMessage
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _KEYS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 3000)
@@ -49,13 +50,14 @@ class Tally:
     """Of each call that the store has answered."""
     batch_keys: Histogram = field(default_factory=lambda: Histogram(_KEYS))
     message_to_commit_seconds: Histogram = field(default_factory=lambda: Histogram(_SECONDS))
-    """From when a message was received until it was in the store; of those that are conflated away nothing is known."""
+    """From when a message was received until it was in the store: of those that come at once, of one, unless it is
+    conflated away."""
 
-    def persisted(self, received_at: Iterable[float], now: float) -> None:
-        """Messages that were received at these moments are in the store now."""
-        # Those of one burst have the same.
-        for moment, count in Counter(received_at).items():
-            self.message_to_commit_seconds.add(now - moment, count)
+    def persisted(self, messages: Iterable[UpdateMessage], now: float) -> None:
+        """These are in the store now."""
+        for message in messages:
+            if message.received_at is not None:
+                self.message_to_commit_seconds.add(now - message.received_at)
 
     @property
     def settled(self) -> int:

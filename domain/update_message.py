@@ -25,8 +25,8 @@ class UpdateMessage(msgspec.Struct, gc=False):
 
     `channel` is where it came from, should it become a dead letter. `instant` orders it (None: unordered);
     `expires_at` is set only where records expire. It holds no cycles, so the collector need not know it: there may
-    be a million of them. `entry` is the id of the stream entry it came by, if it did; `received_at` is of the
-    monotonic clock.
+    be a million of them. `entry` is the id of the stream entry it came by, if it did; `received_at`: a
+    moment of the monotonic clock, where somebody wants to know.
     """
 
     type: str
@@ -35,7 +35,7 @@ class UpdateMessage(msgspec.Struct, gc=False):
     instant: datetime | None = None
     expires_at: datetime | None = None
     entry: bytes | None = None
-    received_at: float = 0.0
+    received_at: float | None = None
 
     def texts(self) -> MemberTexts:
         """The members of the record. Read again: most messages are conflated away before anybody asks."""

@@ -346,6 +346,7 @@ class World:
             clock=self.clock,
             observer=self.observer,
             tally=self.tally,
+            dates_each=self.traces is not None,
         )
         self.updater = KVUpdater(
             subscription=self.subscription,

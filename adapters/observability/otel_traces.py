@@ -49,7 +49,7 @@ class OtelTraces:
                 f"process {channel}",
                 context=parent,
                 kind=SpanKind.CONSUMER,
-                start_time=int((now - (moment - message.received_at)) * _NANOSECONDS),
+                start_time=int((now - (moment - (message.received_at or moment))) * _NANOSECONDS),
                 attributes={
                     "messaging.system": "redis",
                     "messaging.operation.type": "process",

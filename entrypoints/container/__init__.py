@@ -116,6 +116,7 @@ class Container(Transports, Stores):
         ordering=Foundations.ordering,
         pending_updates=pending_updates,
         refusals=refusals,
+        dates_each=Foundations.given.tracing,
         acknowledgements=acknowledgements,
         clock=Foundations.clock,
         observer=Foundations.observer,

@@ -41,6 +41,7 @@ def test_what_becomes_of_messages(server: Server, redis_url: str, tmp_path: Path
         publish(server, message("ac", NEW, valid=later), message("ad", NEW, valid=later))
         seen = shows(
             api,
+            records_committed_total=2,
             messages_stale_total=1,
             messages_expired_total=1,
             records_unchanged_total=1,
@@ -52,8 +53,9 @@ def test_what_becomes_of_messages(server: Server, redis_url: str, tmp_path: Path
         )
         assert seen["messages_received_total"] == 11
         assert seen["commit_seconds_count"] == seen["batch_keys_count"] >= 3
-        assert seen["message_to_commit_seconds_count"] == 2
-        assert 0 < seen["commit_seconds_sum"] <= seen["message_to_commit_seconds_sum"] * seen["commit_seconds_count"]
+        assert 1 <= seen["message_to_commit_seconds_count"] <= 2
+        assert 0 < seen["message_to_commit_seconds_sum"] < 30
+        assert 0 < seen["commit_seconds_sum"] < 30
         api.service.stops()
 
 
