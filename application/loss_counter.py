@@ -14,6 +14,7 @@ class LossCounter:
 
     def notice(self, event: Event) -> None:
         if isinstance(event, EntriesLost):
+            self._tally.entry_losses += 1
             self._tally.entries_lost += event.count or 0
             self._tally.entry_losses_at_least += event.count is None
         self._observer.notice(event)

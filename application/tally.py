@@ -41,8 +41,10 @@ class Tally:
     gaps_at_least: int = 0
     """Those of the gaps that may have been longer than they are counted."""
     entries_lost: int = 0
+    entry_losses: int = 0
+    """How often entries of a stream were lost, one or many."""
     entry_losses_at_least: int = 0
-    """How often entries of a stream were lost and nobody could say how many: they are not counted."""
+    """Those of the losses of which nobody could say how many entries they were: these are not counted."""
     probe_seconds: float | None = None
     """Round trip of the last probe."""
 

@@ -19,7 +19,8 @@ def need(found: object, what: str) -> None:
 
 
 def make_certificates(folder: Path) -> None:
-    """An authority, certificates of it for 127.0.0.1 and for a client, and an authority that has signed nothing."""
+    """An authority, certificates of it for 127.0.0.1, one of them expired, and for a client, and an authority that has
+    signed nothing."""
     need(shutil.which("openssl"), "openssl")
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for name in ("ca", "stranger"):
@@ -29,20 +30,21 @@ def make_certificates(folder: Path) -> None:
             folder=folder,
         )
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name in ("server", "client"):
+    for name, days in (("server", "2"), ("expired", "-1"), ("client", "2")):
         _openssl(
             "req", *new_key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", folder=folder
         )
         _openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-days", "2", "-extfile", "names", "-out", f"{name}.crt"),
+            *("-days", days, "-extfile", "names", "-out", f"{name}.crt"),
             folder=folder,
         )
 
 
-def listen_with_tls(server: Server, certificates: Path, *, clients: str) -> int:
-    """The port; `clients`: whether they need a certificate, yes or no. Only the kind redis has TLS."""
-    for name in ("ca-cert-file ca.crt", "cert-file server.crt", "key-file server.key"):
+def listen_with_tls(server: Server, certificates: Path, *, clients: str, own: str = "server") -> int:
+    """The port; `clients`: whether they need a certificate, yes or no; `own`: which one the server has. Only the kind
+    redis has TLS."""
+    for name in ("ca-cert-file ca.crt", f"cert-file {own}.crt", f"key-file {own}.key"):
         option, file = name.split()
         server.command("CONFIG", "SET", f"tls-{option}", str(certificates / file))
     # Where the bus of a cluster node would be: no other server is there.

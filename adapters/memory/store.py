@@ -29,15 +29,15 @@ class MemoryStore:
             text, entry = b"" if (value := self._value(type_)) is None else value, self._entries.get(type_)
             if not isinstance(text, bytes):
                 refused[index] = Refused.OTHER_REDIS_TYPE
+            elif text == record.text:
+                refused[index] = Refused.UNCHANGED
+                if follows(record.entry, entry):
+                    self._entries[type_] = record.entry
             elif text == expected.text and (not text or entry == expected.entry):
                 self.values[type_], self._entries[type_] = record.text, record.entry
                 self._expires_at.pop(type_, None)
                 if expires_at is not None:
                     self._expires_at[type_] = expires_at
-            elif text == record.text:
-                refused[index] = Refused.UNCHANGED
-                if follows(record.entry, entry):
-                    self._entries[type_] = record.entry
             else:
                 refused[index] = Found(text, entry)
         return refused

@@ -8,9 +8,15 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from application.histogram import Histogram
+from application.tally import Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "kv_updater_"
+# Of what a server or a network does now and then; any other error reply is a series from its first time on.
+_USUAL_STORE_ERRORS = (
+    *("connection", "timeout", "late", "loading", "readonly", "masterdown", "clusterdown", "noreplicas"),
+    *("oom", "misconf", "busy", "login", "noauth", "wrongpass", "noperm"),
+)
 
 
 class Exposition:
@@ -39,6 +45,12 @@ def counter_by(label: str, name: str, text: str, values: Mapping[str, float]) ->
     for value, count in values.items():
         family.add_metric([value], count)
     return family
+
+
+def store_errors(tally: Tally) -> Metric:
+    # Series that are there from the beginning: to Prometheus, one that begins at 1 has not increased.
+    counts = dict.fromkeys(_USUAL_STORE_ERRORS, 0) | tally.store_errors
+    return counter_by("kind", "store_errors", "Calls that the store has refused or not answered.", counts)
 
 
 def gauge_by(label: str, name: str, text: str, values: Mapping[str, float]) -> Metric:

@@ -2,7 +2,7 @@
 
 from prometheus_client.registry import Collector
 
-from adapters.observability.exposition import Metrics, build, counter, counter_by, gauge
+from adapters.observability.exposition import Metrics, build, counter, gauge, store_errors
 from application.feed import Feed
 from application.readiness import Readiness
 from application.tally import Tally
@@ -34,4 +34,4 @@ class ReadingMetrics(Collector):
             ("gap_seconds", "How long that was together.", tally.gap_seconds),
         ):
             yield counter(name, text, total)
-        yield counter_by("kind", "store_errors", "Calls that the store has refused.", tally.store_errors)
+        yield store_errors(tally)

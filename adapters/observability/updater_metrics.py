@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from prometheus_client.registry import Collector
 
-from adapters.observability.exposition import Metrics, build, counter, counter_by, gauge, gauge_by, histogram
+from adapters.observability.exposition import (
+    Metrics,
+    build,
+    counter,
+    counter_by,
+    gauge,
+    gauge_by,
+    histogram,
+    store_errors,
+)
 from application.kv_updater import KVUpdater
 from application.proofs import SUBSCRIPTION
 from application.readiness import Readiness
@@ -74,10 +83,11 @@ class UpdaterMetrics(Collector):
             ("dead_letters_dropped", "Dead letters that could not be kept.", tally.dead_letters_dropped),
             ("gaps", "Times that messages may have been missed.", tally.gaps),
             ("gap_seconds", "How long that was together, at least.", tally.gap_seconds),
-            ("entries_lost", "Stream entries that were gone before they were read, at least.", tally.entries_lost),
+            ("entry_losses", "Times that stream entries were gone before they were settled.", tally.entry_losses),
+            ("entries_lost", "How many that were together, at least.", tally.entries_lost),
         ):
             yield counter(name, text, value)
-        yield counter_by("kind", "store_errors", "Calls that the store has refused.", tally.store_errors)
+        yield store_errors(tally)
         reconnects = {role: tally.reconnects[role] for role in (SUBSCRIPTION, STORE)}
         yield counter_by("role", "reconnects", "Times that what was lost was had again.", reconnects)
 

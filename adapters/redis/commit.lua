@@ -79,7 +79,13 @@ for i = 1, n do
     -- A string that is longer than any record is somebody else's: as good as none.
     if not found or #found > longest then found = '' end
     local id = hash and found ~= '' and redis.call('HGET', hash, key) or ''
-    if found == ARGV[expected + i] and (not hash or id == ARGV[expected_ids + i]) then
+    if found == record then
+      refuse(i, 1, '')
+      if hash then
+        if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
+        acknowledge(ARGV[settled + i])
+      end
+    elseif found == ARGV[expected + i] and (not hash or id == ARGV[expected_ids + i]) then
       local at = expires and ARGV[expiries + i] or ''
       if at == '' then
         redis.call('SET', key, record)
@@ -96,12 +102,6 @@ for i = 1, n do
         local sent = redis.pcall('PUBLISH', channel, '{"type":"' .. quoted .. '",' .. string.sub(record, 2))
         -- An account that may not publish: the records are written all the same.
         if type(sent) == 'table' then refused[2] = sent.err end
-      end
-    elseif found == record then
-      refuse(i, 1, '')
-      if hash then
-        if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
-        acknowledge(ARGV[settled + i])
       end
     else
       refuse(i, found, id)

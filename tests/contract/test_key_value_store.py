@@ -263,11 +263,8 @@ class TestComparing:
         place.hold("a", ONE)
         assert await commit(store, ("a", b"", ONE)) == {0: Refused.UNCHANGED}
         assert await commit(store, ("a", TWO, ONE)) == {0: Refused.UNCHANGED}
+        assert await commit(store, ("a", ONE, ONE)) == {0: Refused.UNCHANGED}
         assert place.held("a") == ONE
-
-    async def test_a_record_that_is_expected_and_the_same_is_written(self, store: KeyValueStore) -> None:
-        await commit(store, ("a", b"", ONE))
-        assert await commit(store, ("a", ONE, ONE)) == {}
 
     async def test_another_redis_type_is_never_overwritten(
         self, place: InMemory | OnServer, store: KeyValueStore

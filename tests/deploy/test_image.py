@@ -75,6 +75,13 @@ def _stops(service: Service) -> None:
     assert service.process.wait(DEADLINE) == 0, service.raw_log
 
 
+def _address(service: Service, told: str) -> Api:
+    """Where it answers, by the line that tells so."""
+    service.says(f'"{told}"')
+    (entry,) = service.logged(told)
+    return Api(entry["address"].replace("0.0.0.0", "127.0.0.1"), service)
+
+
 @pytest.fixture
 def secrets(tmp_path: Path, server: Server) -> Path:
     folder = tmp_path / "secrets"
@@ -88,8 +95,11 @@ def test_the_updater_stores_what_is_published_and_stops(
 ) -> None:
     with _runs(image, "run --http-port 0", secrets, tmp_path) as service:
         service.says('"Ready"')
+        api = _address(service, "Serving probes and metrics")
+        assert [api.get(path).status for path in ("/livez", "/readyz")] == [200, 200]
         server.command("PUBLISH", "update", message("door:front"))
         until(lambda: server.command("GET", "door:front") == record())
+        until(lambda: b"\nkv_updater_records_committed_total 1.0\n" in api.get("/metrics").body)
         status = Path(f"/proc/{_inner(service)}/status").read_text()
         assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE)
         assert re.search(rf"^Uid:(\t{_USER.split(':')[0]}){{4}}$", status, re.MULTILINE)
@@ -100,9 +110,7 @@ def test_the_updater_stores_what_is_published_and_stops(
 def test_the_api_server_answers_and_stops(image: Stage, server: Server, secrets: Path, tmp_path: Path) -> None:
     server.command("SET", "door:front", record())
     with _runs(image, "serve --http-port 0", secrets, tmp_path) as service:
-        service.says("Serving")
-        (entry,) = service.logged("Serving")
-        api = Api(entry["address"].replace("0.0.0.0", "127.0.0.1"), service)
+        api = _address(service, "Serving")
         until(lambda: api.get("/readyz").status == 200)
         assert api.get("/key/door:front").body == record()
         assert api.get("/").status == 200

@@ -261,6 +261,14 @@ class TestTls:
         assert failed["check"] == "tls"
         assert advice in failed["advice"]
 
+    def test_a_certificate_that_has_expired(self, certificates: Path, tmp_path: Path) -> None:
+        need("redis" in ALL, "redis-server")
+        with Server("redis") as own:
+            port = listen_with_tls(own, certificates, clients="no", own="expired")
+            report = Report(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.crt", directory=tmp_path)
+        assert report.only("fail")["check"] == "tls"
+        assert "renew the server's certificate" in report.only("fail")["advice"]
+
     def test_a_certificate_of_the_client_that_is_missing(self, certificates: Path, tmp_path: Path) -> None:
         need("redis" in ALL, "redis-server")
         with Server("redis") as own:

@@ -52,7 +52,7 @@ def test_what_becomes_of_messages(server: Server, redis_url: str, tmp_path: Path
             messages_rejected_total__reason_is_malformed=1,
         )
         assert seen["messages_received_total"] == 11
-        assert seen["commit_seconds_count"] == seen["batch_keys_count"] >= 3
+        assert seen["commit_seconds_count"] == seen["batch_keys_count"] >= 2
         assert 1 <= seen["message_to_commit_seconds_count"] <= 2
         assert 0 < seen["message_to_commit_seconds_sum"] < 30
         assert 0 < seen["commit_seconds_sum"] < 30
@@ -160,7 +160,7 @@ def test_entries_that_are_gone_or_that_nobody_survives(server: Server, redis_url
     server.command("XDEL", "update", "2-0")
     flags = ("--transport", "stream", "--claim-after", "100ms", "--probe-interval", "100ms")
     with observed(redis_url, *flags, directory=tmp_path) as api:
-        shows(api, messages_unstorable_total__reason_is_poison=1, entries_lost_total=1)
+        shows(api, messages_unstorable_total__reason_is_poison=1, entry_losses_total=1, entries_lost_total=1)
 
 
 def test_what_the_server_could_not_send(server: Server, tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ class TestTies:
 
         await world.persist(message("a", at(1), "[3]"))
         assert world.store.values == {"a": record(at(1), "[3]")}
-        assert (world.tally.conflated, world.tally.committed, world.updater.pending) == (1, 2, 0)
+        assert (world.tally.conflated, world.tally.unchanged, world.updater.pending) == (1, 1, 0)
 
     async def test_what_another_writer_put_there_is_overwritten_where_its_message_does_not_come(self) -> None:
         world = World()
