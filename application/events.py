@@ -101,6 +101,18 @@ class MessagesFromTheFuture:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscribedToReplica:
+    """Messages come by way of a replica, from its master."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidityRefused:
+    """The store does not let us see until when records are valid."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageStale:
     """A message is older than what is stored."""
 
@@ -238,6 +250,8 @@ Event = (
     | DeadLettersDropped
     | AcknowledgementFailed
     | EntriesLost
+    | SubscribedToReplica
+    | ValidityRefused
     | EntriesClaimed
     | RequestFailed
 )

@@ -47,10 +47,10 @@ class Intake:
         self._observer = observer
         self._tally = tally
 
-    def receive(self, deliveries: Sequence[Delivery]) -> None:
-        """Count each of them, and whatever is not pending now as what it is."""
+    def receive(self, deliveries: Sequence[Delivery], waited: float = 0.0) -> None:
+        """Count each of them, and whatever is not pending now as what it is. They came `waited` seconds ago."""
         accept, offer, dates_each = self._accept, self._pending.offer, self._dates_each
-        now, received_at = self._clock.now(), self._clock.monotonic()
+        now, received_at = self._clock.now(), self._clock.monotonic() - waited
         latest = self._ordering.trusts_until(now)
         tally = self._tally
         pending_before = len(self._pending)

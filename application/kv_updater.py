@@ -24,6 +24,10 @@ from application.waiting import pause
 # Messages accepted between two looks at the clock, and seconds until the socket has its turn.
 _SLICE = 32
 _LONGEST_SLICE = 0.0005
+# Whatever else the loop has to do in one turn, such as to answer probes: of the time that it takes, so much is for
+# messages, but not so long that the server must hold what comes meanwhile.
+_SHARE = 0.25
+_LONGEST_TURN = 0.02
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
@@ -64,6 +68,7 @@ class KVUpdater:
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
         self._changed = asyncio.Event()
+        self._turn_ends = 0.0
         self._ended = asyncio.Event()
 
     @property
@@ -111,12 +116,19 @@ class KVUpdater:
         # The socket is read between slices, however long the messages in them take.
         started = self._clock.monotonic()
         for start in range(0, len(deliveries), _SLICE):
-            self._intake.receive(deliveries[start : start + _SLICE])
+            self._intake.receive(deliveries[start : start + _SLICE], self._subscription.waited)
             self._changed.set()
-            if self._clock.monotonic() - started > _LONGEST_SLICE:
-                await asyncio.sleep(0)
-                started = self._clock.monotonic()
+            if (now := self._clock.monotonic()) > max(started + _LONGEST_SLICE, self._turn_ends):
+                started = await self._let_others_go_on(now)
+        if (now := self._clock.monotonic()) >= self._turn_ends:
+            await self._let_others_go_on(now)
+
+    async def _let_others_go_on(self, now: float) -> float:
+        """One turn of the loop; the time after it."""
         await asyncio.sleep(0)
+        back = self._clock.monotonic()
+        self._turn_ends = back + min(_SHARE * (back - now), _LONGEST_TURN)
+        return back
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""

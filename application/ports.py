@@ -82,6 +82,11 @@ class MessageSubscriber(Protocol):
         ...
 
     @property
+    def waited(self) -> float:
+        """Seconds since when what `receive` returned last came over the connection; 0 where nothing waits here."""
+        ...
+
+    @property
     def output_buffer_bytes(self) -> int:
         """What the server could not send us when it was last looked at; 0 where nobody looks."""
         ...

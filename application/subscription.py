@@ -77,6 +77,11 @@ class Subscription:
         return self._subscriber.backlog_bytes if self._confirmed else 0
 
     @property
+    def waited(self) -> float:
+        """As MessageSubscriber has it."""
+        return self._subscriber.waited
+
+    @property
     def output_buffer_bytes(self) -> int:
         """As MessageSubscriber has it."""
         return self._subscriber.output_buffer_bytes

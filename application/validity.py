@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from application.ports import Clock, KeyValueStore, StoreUnavailable
+from application.events import ValidityRefused
+from application.ports import Clock, KeyValueStore, Observer, StoreRefused, StoreUnavailable
 from domain.instants import InstantReader
 from domain.stored_record import members_of, projection
 
@@ -13,7 +14,10 @@ _INTERVAL = 10.0
 class Validity:
     """Reads them from the store, for a record may be older than this process, or another one's."""
 
-    def __init__(self, *, store: KeyValueStore, types: Sequence[str], instants: InstantReader, clock: Clock) -> None:
+    def __init__(
+        self, *, store: KeyValueStore, types: Sequence[str], instants: InstantReader, clock: Clock, observer: Observer
+    ) -> None:
+        self._observer = observer
         self._store = store
         self._types = types
         self._instants = instants
@@ -29,6 +33,8 @@ class Validity:
         while True:
             try:
                 texts = await self._store.read(self._types)
+            except StoreRefused as refused:
+                self._observer.notice(ValidityRefused(str(refused)))
             except StoreUnavailable:
                 pass  # Others tell of that.
             else:

@@ -20,7 +20,8 @@ async def check(loaded: Loaded, *, as_json: bool) -> int:
     """Print a line for each thing that was looked at; 1 if something has failed."""
     settings = loaded.settings
     container_with_a_server(settings)
-    set_up_logs(settings.log_level, settings.log_format)
+    # What the service would warn of has a line of its own here.
+    set_up_logs("ERROR", settings.log_format)
     sources = ", ".join(dict.fromkeys(loaded.origins.values()))
     rows: list[_Row] = [("settings", "", "ok", f"loaded from {sources}", "")]
     rows += [tuple(map(str, finding)) for finding in await CheckContainer(settings=settings).checkup().findings()]

@@ -19,6 +19,9 @@ from entrypoints.settings_values import (
     UpperCase,
 )
 
+# Each is a series of its own.
+_MOST_WATCHED = 1000
+
 
 class Settings(BaseSettings):
     """Checked settings; durations are float seconds, sizes int bytes, URLs secrets.
@@ -97,8 +100,8 @@ class Settings(BaseSettings):
     max_batch: Annotated[Count, Field(le=3000)] = 1000
     """Number of keys in one commit, at most; after one without an answer in time the next ones are smaller."""
     probe_interval: Seconds = 5.0
-    """How often to prove that messages come through and the store takes writes; 0: never, for an account that may not
-    publish."""
+    """How often to prove that messages come through and the store takes writes; 0: of messages never, for an account
+    that may not publish."""
     probe_timeout: Annotated[Seconds, Field(gt=0)] = 4.0
     """How long a silence after a probe must last to end the subscription."""
     shutdown_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
@@ -125,6 +128,13 @@ class Settings(BaseSettings):
             if not set("*?[") & set(entry):
                 return entry
         raise SettingsError("channel: to publish takes one that is not a pattern")
+
+    @property
+    def watches_validity(self) -> bool:
+        """Whether until when records are valid is shown: only where their types are few and named, and metrics are."""
+        types = self.allowed_types
+        named = 0 < len(types) <= _MOST_WATCHED and not any(set("*?[") & set(each) for each in types)
+        return named and self.http_port is not None
 
     @field_validator("store_url")
     @classmethod

@@ -1,9 +1,11 @@
 """The updater with probes and metrics, and what a scrape of it says."""
 
+import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 from tests.service import Service, started, until
 from tests.serving import Api
@@ -56,3 +58,37 @@ def address_of(service: Service) -> str:
     service.says('"Serving probes and metrics"')
     address: str = service.logged("Serving probes and metrics")[0]["address"]
     return address
+
+
+@contextmanager
+def asking(api: Api, path: str, *, clients: int) -> Iterator[list[int]]:
+    """Clients that ask again as soon as they are answered, and come back when they are sent away; what answers were."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {api.host}\r\n\r\n".encode()
+    statuses: list[int] = []
+
+    async def ask() -> None:
+        while True:
+            with suppress(OSError, EOFError):
+                reader, writer = await asyncio.open_connection(api.host, api.port)
+                try:
+                    while True:
+                        writer.write(request)
+                        head = await reader.readuntil(b"\r\n\r\n")
+                        statuses.append(int(head.split()[1]))
+                        await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
+                finally:
+                    writer.close()
+
+    async def all_ask() -> None:
+        await asyncio.gather(*(ask() for _ in range(clients)))
+
+    loop = asyncio.new_event_loop()
+    asked = loop.create_task(all_ask())
+    thread = Thread(target=loop.run_until_complete, args=(asyncio.wait((asked,)),))
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        loop.call_soon_threadsafe(asked.cancel)
+        thread.join()
+        loop.close()

@@ -25,7 +25,7 @@ _ANYTHING = "ANYTHING"
 EVENTS: list[e.Event] = [
     *(e.Subscribed(None), e.Subscribed(1.0, at_least=True), e.SubscribedInGap(_ANYTHING, 1.0), e.EndedInGap(1.0)),
     *(e.SubscriptionBroken("", 1.0), e.ReadinessChanged(None), e.ReadinessChanged(""), e.ProbeRefused("", 1.0)),
-    *(e.OutputBufferGrows(2, 1), e.BacklogFull(1)),
+    *(e.OutputBufferGrows(2, 1), e.BacklogFull(1), e.SubscribedToReplica(), e.ValidityRefused("detail")),
     *(e.MessageRejected(Rejection(reason, ""), b"", b"") for reason in Reason if not reason.of_accepted),
     *(e.MessageUnstorable(Rejection(reason, ""), "") for reason in Reason if reason.of_accepted),
     *(e.MessagesUnordered(1, b""), e.MessagesFromTheFuture(1, b""), e.MessageStale("")),

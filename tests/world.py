@@ -23,7 +23,7 @@ from application.intake import Intake
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
-from application.ports import DeadLetter, Delivery, StoreUnavailable
+from application.ports import DeadLetter, Delivery, StoreRefused, StoreUnavailable
 from application.proofs import SUBSCRIPTION
 from application.read_back import ReadBack
 from application.readiness import Readiness
@@ -159,7 +159,7 @@ class UnreliableStore(MemoryStore):
         self.asked = types
         self.meanwhile_reading()
         if self.denied & set(types):
-            raise StoreUnavailable("noperm", "NOPERM this account may not")
+            raise StoreRefused("noperm", "NOPERM this account may not")
         return await super().read(types)
 
 
@@ -203,6 +203,10 @@ class ScriptedSubscriber:
         self.stuck_bytes = 0
         self.subscribed = 0
         self.unsubscribed = asyncio.Event()
+
+    @property
+    def waited(self) -> float:
+        return 0.0
 
     @property
     def output_buffer_bytes(self) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -21,21 +22,51 @@ _LONGEST_PAUSE, _LEAST_TAKEN = 30.0, 256 * 1024
 _MOST_UNSENT = 64 * 1024
 # Seconds that connections have to finish at the end.
 _FAREWELL = 2
+# Connections that wait to be accepted, at most.
+_LONGEST_QUEUE = 2048
+# Files that are left to the rest of the process where connections could take all that it may have.
+_RESERVED_FILES = 100
 
 
 class AddressInUse(OSError):
     """Somebody else listens there, or it is none of this machine's addresses."""
 
 
+class _Crowd:
+    """The connections. Of too many, one goes that has had its answer, or else the oldest: the next may be a probe."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._waiting: dict[_Impatient, None] = {}
+        self._answered: dict[_Impatient, None] = {}
+
+    def enter(self, newcomer: "_Impatient") -> None:
+        if len(self._waiting) + len(self._answered) >= self.most:
+            oldest = next(iter(self._answered or self._waiting))
+            self.leave(oldest)
+            oldest.transport.abort()
+        self._waiting[newcomer] = None
+
+    def answered(self, one: "_Impatient") -> None:
+        if one in self._waiting:
+            self._answered[one] = self._waiting.pop(one)
+
+    def leave(self, one: "_Impatient") -> None:
+        self._waiting.pop(one, None)
+        self._answered.pop(one, None)
+
+
 class _Impatient(HttpToolsProtocol):
     """Cuts whoever sends a request drop by drop, or without an end."""
 
+    crowd: _Crowd
     _until: asyncio.TimerHandle | None = None
     _paused: asyncio.TimerHandle | None = None
     _received = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.crowd.enter(self)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -59,6 +90,10 @@ class _Impatient(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._stop_waiting()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.crowd.answered(self)
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         # Readers of events may stand still: what they have not taken is replaced by something newer.
@@ -86,6 +121,7 @@ class _Impatient(HttpToolsProtocol):
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.crowd.leave(self)
         self._stop_waiting()
         self._go_on()
         super().connection_lost(exc)
@@ -113,15 +149,20 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves one application from `open` until `close`."""
+    """Serves one application from `open` until `close`.
 
-    def __init__(self, application: Any, *, host: str, port: int) -> None:
+    `max_connections` None: as many as this process may have, nearly.
+    """
+
+    def __init__(self, application: Any, *, host: str, port: int, max_connections: int | None) -> None:
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
+        self._max_connections = max_connections
+        self._crowd = _Crowd(max_connections or 0)
         self._server = _Server(
             uvicorn.Config(
                 application,
-                http=_Impatient,
+                http=type("Protocol", (_Impatient,), {"crowd": self._crowd}),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -129,6 +170,8 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_FAREWELL,
+                # So many are accepted in one turn of the loop: fewer than have to go for them unanswered.
+                backlog=_LONGEST_QUEUE if max_connections is None else max_connections // 4,
             )
         )
 
@@ -136,14 +179,15 @@ class HttpServer:
         """Listen; the address, with the port that a 0 has become. Raises AddressInUse."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
-            self._socket = socket.create_server((self._host, self._port), family=family, backlog=2048)
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=_LONGEST_QUEUE)
         except OSError as error:
             raise AddressInUse(f"cannot listen on {self._host} port {self._port}: {_words(error)}") from None
         # Connections that are accepted inherit it. (asyncio does so only where it has made the socket.)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
-        _allow_many_connections()
+        if self._max_connections is None:
+            self._crowd.most = _most_connections()
         host, port, *_ = self._socket.getsockname()
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -163,8 +207,10 @@ def _words(error: OSError) -> str:
     return os.strerror(error.errno or 0)
 
 
-def _allow_many_connections() -> None:
-    """As many files as the system lets this process have: each reader is one."""
+def _most_connections() -> int:
+    """Each is a file, and as many as the system lets this process have, it gets."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if allowed == resource.RLIM_INFINITY else max(allowed // 2, allowed - _RESERVED_FILES)

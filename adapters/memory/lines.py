@@ -30,6 +30,10 @@ class LinesSubscriber:
         self._reading: asyncio.Future[bytes] | None = None
 
     @property
+    def waited(self) -> float:
+        return 0.0
+
+    @property
     def output_buffer_bytes(self) -> int:
         return 0
 

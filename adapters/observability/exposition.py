@@ -8,10 +8,12 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from application.histogram import Histogram
+from application.ports import Clock
 from application.tally import Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "kv_updater_"
+_SHOWN_FOR = 0.5  # seconds
 # Of what a server or a network does now and then; any other error reply is a series from its first time on.
 _USUAL_STORE_ERRORS = (
     *("connection", "timeout", "late", "loading", "readonly", "masterdown", "clusterdown", "noreplicas"),
@@ -22,14 +24,20 @@ _USUAL_STORE_ERRORS = (
 class Exposition:
     """The exposition format, version 0.0.4, of one collector and of the process."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, *, clock: Clock) -> None:
+        self._clock = clock
+        self._text = b""
+        self._made_at: float | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """All that is true between two awaits."""
-        return generate_latest(self._registry)
+        """All that was true at one moment, half a second ago at most: to make it costs as much as many messages."""
+        now = self._clock.monotonic()
+        if self._made_at is None or now - self._made_at > _SHOWN_FOR:
+            self._text, self._made_at = generate_latest(self._registry), now
+        return self._text
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

@@ -29,8 +29,10 @@ from application.events import (
     StoreRecovered,
     Subscribed,
     SubscribedInGap,
+    SubscribedToReplica,
     SubscriptionBroken,
     ValidationFailed,
+    ValidityRefused,
 )
 from domain.errors import Reason
 
@@ -109,6 +111,14 @@ class LoguruObserver:
     def _(self, event: OutputBufferGrows) -> None:
         line = "The server holds much for us: past the limit it cuts us off"
         self._tell("WARNING", line, bytes=event.bytes, limit=event.limit)
+
+    @_log.register
+    def _(self, _: SubscribedToReplica) -> None:
+        self._tell("WARNING", "Subscribed to a replica: what it misses of its master, nobody tells")
+
+    @_log.register
+    def _(self, event: ValidityRefused) -> None:
+        self._tell_failure("Not known until when records are valid", event.detail)
 
     @_log.register
     def _(self, event: BacklogFull) -> None:

@@ -32,9 +32,10 @@ class Drain(Socket):
         self.lost: SubscriptionLost | None = None
         self.heard_at = 0.0  # the loop's time when the last bytes came, or it began to listen again
         self.came_at = 0.0  # the loop's time when the last bytes came
+        self.taken_came_at = 0.0  # the loop's time when those came that were taken last
         self._max_bytes = max_bytes
         self._on_full = on_full
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[tuple[bytes, float]] = deque()
         self._offset = 0
         self._whole_reads = 0
         self._changed: asyncio.Future[None] | None = None
@@ -43,8 +44,8 @@ class Drain(Socket):
 
     def data_received(self, data: bytes) -> None:
         self.doubt.answered = True
-        self._chunks.append(data)
         self.heard_at = self.came_at = asyncio.get_running_loop().time()
+        self._chunks.append((data, self.came_at))
         self.bytes += len(data)
         self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:
@@ -92,7 +93,7 @@ class Drain(Socket):
         for _ in range(pieces):
             if not self._chunks:
                 break
-            chunk, offset = self._chunks[0], self._offset
+            (chunk, self.taken_came_at), offset = self._chunks[0], self._offset
             length = min(len(chunk) - offset, piece)
             self._offset = offset + length
             if self._offset == len(chunk):

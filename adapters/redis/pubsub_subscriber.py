@@ -69,6 +69,10 @@ class PubSubSubscriber:
         self._ending = self._ended = False
 
     @property
+    def waited(self) -> float:
+        return 0.0 if self._drain is None else asyncio.get_running_loop().time() - self._drain.taken_came_at
+
+    @property
     def output_buffer_bytes(self) -> int:
         return 0 if self._probe is None else self._probe.output_buffer_bytes
 

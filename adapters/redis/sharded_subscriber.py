@@ -44,10 +44,15 @@ class ShardedSubscriber:
         self._ended: set[Shard] = set()
         # Whoever has waited longest for its turn comes first.
         self._receiving: dict[Shard, asyncio.Task[Sequence[Delivery]]] = {}
+        self._heard: ShardSubscriber | None = None
         self._lost: Exception | None = None
         # The loop's time since when a part is missing.
         self._missing_since: float | None = None
         self._repairing: asyncio.Task[None] | None = None
+
+    @property
+    def waited(self) -> float:
+        return 0.0 if self._heard is None else self._heard.waited
 
     @property
     def output_buffer_bytes(self) -> int:
@@ -202,6 +207,7 @@ class ShardedSubscriber:
             self._shards.failed(shard, error)
             await self._lose(error)
             return ()
+        self._heard = self._parts[shard]
         if not deliveries:
             self._ended.add(shard)
         return deliveries

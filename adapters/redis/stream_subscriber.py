@@ -39,6 +39,10 @@ class StreamSubscriber:
         self._living: list[asyncio.Task[None]] = []
 
     @property
+    def waited(self) -> float:
+        return 0.0
+
+    @property
     def output_buffer_bytes(self) -> int:
         return 0
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.redis.any_node import ProbeCommands
 from adapters.redis.commands import Argument, Commands
-from application.events import OutputBufferGrows
+from application.events import OutputBufferGrows, SubscribedToReplica
 from application.ports import MasterReplaced, Observer
 
 _OMEM = re.compile(rb"\bomem=(\d+)")
@@ -21,7 +21,7 @@ class SubscriberWatch:
     def __init__(self, commands: Commands | ProbeCommands, observer: Observer) -> None:
         self._commands = commands
         self._observer = observer
-        self._was_master = False
+        self._was_master = self._is_told = False
         self.output_buffer_bytes = 0
         """What waited at the server when it was last looked at."""
 
@@ -44,15 +44,21 @@ class SubscriberWatch:
 
     def forget(self) -> None:
         """The next subscription may be to another server."""
-        self._was_master = False
+        self._was_master = self._is_told = False
         self.output_buffer_bytes = 0
 
     def _check_role(self, role: Any) -> None:
         if not isinstance(role, list):
             return
-        is_master = role[0] == b"master"
+        kind, *_, link, _ = role if role[0] == b"slave" else (role[0], b"", b"")
+        is_master = kind == b"master"
         if self._was_master and not is_master:
             raise MasterReplaced("the server is a replica now: publishers have gone to another")
+        if kind == b"slave" and link != b"connected":
+            raise MasterReplaced(f"the server is a replica without its master: {link.decode(errors='replace')}")
+        if kind == b"slave" and not self._is_told:
+            self._is_told = True
+            self._observer.notice(SubscribedToReplica())
         self._was_master = is_master
 
     async def _check_buffer(self, omem: int) -> None:

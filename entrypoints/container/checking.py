@@ -79,7 +79,7 @@ def _work(settings: Settings) -> Work:
         entry_ids_key=settings.entry_ids_key,
         probes=bool(settings.probe_interval),
         key_prefix=settings.key_prefix,
-        validates=settings.validate_commits,
+        reads_back=settings.validate_commits or settings.watches_validity,
         persisted_channel=settings.persisted_channel,
         dead_letter_stream=settings.dead_letter_stream,
         expires=settings.expire_at_valid,

@@ -10,6 +10,9 @@ from application.subscription import Subscription
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.transports import Transports
 
+# Seconds between two checks where the subscription is not probed: they need no right that the commits do not.
+_CHECK_INTERVAL = 5.0
+
 _shared: dict[str, Any] = {
     "backoff": Foundations.backoff,
     "clock": Foundations.clock,
@@ -35,6 +38,8 @@ def store_health(readiness: providers.Provider[Readiness], check: Any) -> provid
         StoreHealth,
         check=check,
         readiness=readiness,
-        check_interval=Foundations.given.probe_interval,
+        check_interval=providers.Callable(
+            lambda settings: settings.probe_interval or _CHECK_INTERVAL, Foundations.settings
+        ),
         **_shared,
     )

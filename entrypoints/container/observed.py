@@ -12,27 +12,23 @@ from entrypoints.container import Container
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.hosts import local_hosts
 from entrypoints.container.stores import Stores
-from entrypoints.settings import Settings
 
-_MOST_TYPES = 1000
-
-
-def _bounds_types(settings: Settings) -> str:
-    types = settings.allowed_types
-    return "on" if types and len(types) <= _MOST_TYPES and not any(set("*?[") & set(each) for each in types) else "off"
+# Whoever asks for probes and metrics may cost no messages: what all of them take is bounded by their number.
+_MOST_CONNECTIONS = 32
 
 
 class ObservedContainer(Container):
     """As its base, and `http_server`."""
 
     validity = providers.Selector(
-        providers.Callable(_bounds_types, Foundations.settings),
+        providers.Callable(lambda settings: "on" if settings.watches_validity else "off", Foundations.settings),
         on=providers.Singleton(
             Validity,
             store=Stores.store,
             types=Foundations.given.allowed_types,
             instants=Foundations.instants,
             clock=Foundations.clock,
+            observer=Foundations.observer,
         ),
         off=providers.Object(None),
     )
@@ -46,6 +42,7 @@ class ObservedContainer(Container):
             validity=validity,
             version=__version__,
         ),
+        clock=Foundations.clock,
     )
     http_server = providers.Singleton(
         HttpServer,
@@ -63,4 +60,5 @@ class ObservedContainer(Container):
         ),
         host=Foundations.given.http_host,
         port=Foundations.given.http_port,
+        max_connections=_MOST_CONNECTIONS,
     )

@@ -43,6 +43,7 @@ class ReadingContainer(MirrorContainer):
             readiness=MirrorContainer.readiness,
             version=__version__,
         ),
+        clock=Foundations.clock,
     )
     http_server = providers.Singleton(
         HttpServer,
@@ -66,4 +67,5 @@ class ReadingContainer(MirrorContainer):
         port=providers.Callable(
             lambda settings: _PORT if settings.http_port is None else settings.http_port, Foundations.settings
         ),
+        max_connections=None,
     )

@@ -14,7 +14,7 @@ from adapters.redis.commands import Commands
 from adapters.redis.connecting import Connector, Connects, S
 from adapters.redis.pubsub_probe import PubSubProbe
 from adapters.redis.pubsub_subscriber import PubSubSubscriber
-from application.events import BacklogFull, Event, OutputBufferGrows
+from application.events import BacklogFull, Event, OutputBufferGrows, SubscribedToReplica
 from application.ports import (
     MasterReplaced,
     MessagesMissed,
@@ -397,13 +397,20 @@ class TestSilence:
             # Publishers may have left long before.
             assert isinstance(lost, MasterReplaced)
 
-    async def test_a_server_that_was_a_replica_from_the_start_is_as_good_as_any(self, own: OnServer) -> None:
-        own.server.command("REPLICAOF", "127.0.0.1", 1)
-        subscriber = own.subscriber("update")
-        await subscriber.subscribe()
-        async with hearing(subscriber):
-            for _ in range(2):
-                await probe(subscriber)
+    async def test_a_replica_is_told_once_and_lost_with_its_master(self, own: OnServer) -> None:
+        with Server(own.server.kind) as master:
+            own.server.command("REPLICAOF", "127.0.0.1", master.port)
+            await until(lambda: own.server.command("ROLE")[3] == b"connected")
+            subscriber = own.subscriber("update")
+            await subscriber.subscribe()
+            async with hearing(subscriber) as heard:
+                for _ in range(2):
+                    await probe(subscriber)
+                assert own.told.events == [SubscribedToReplica()]
+                master.kill()
+                await until(lambda: own.server.command("ROLE")[3] != b"connected")
+                assert "without its master" in str(await lose(subscriber))
+                assert isinstance(await heard.end(), MasterReplaced)
 
     @pytest.mark.parametrize("again", [True, False], ids=["subscribed anew", "closed"])
     async def test_a_subscription_that_is_given_back_meanwhile(

@@ -413,6 +413,14 @@ class TestRights:
         report = Report(who.at(empty.url), *PATTERN, directory=tmp_path)
         assert report.verdicts == {"ok", "skip"}, report.bad()
 
+    def test_where_validity_is_shown_the_records_are_read(self, empty: Server, tmp_path: Path) -> None:
+        who = account("updater")
+        flags = ("--key-prefix", "kv:", "--http-port", "0", "--allowed-types", "a,b")
+        who.set_on(empty)
+        assert "+mget" in Report(who.at(empty.url), *flags, directory=tmp_path).only("fail")["advice"]
+        who.having(*appended("The updater", "`http_port` with `allowed_types`")).set_on(empty)
+        assert "fail" not in Report(who.at(empty.url), *flags, directory=tmp_path).verdicts
+
     @pytest.mark.parametrize("server", BEFORE_REDIS_7, indirect=True)
     def test_the_account_for_redis_6_2(self, empty: Server, tmp_path: Path) -> None:
         who = account("updater-6.2")

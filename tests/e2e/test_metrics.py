@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.wire import wire_to
-from tests.metrics import observed, scraped, shows
+from tests.metrics import asking, observed, scraped, shows
 from tests.servers import Server
-from tests.service import Publisher
+from tests.service import Publisher, until
 from tests.world import message, record
 
 OLD, MIDDLE, NEW = (f"2026-11-22T19:00:0{second}Z" for second in (1, 2, 3))
@@ -139,8 +139,7 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
         first = shows(api, subscription_up=1, ready=1, probe_round_trip_seconds=0.000001)["probe_round_trip_seconds"]
         own.kill()
         api.service.says('"Not ready"')
-        seen = scraped(api)
-        assert (seen["ready"], seen["subscription_up"]) == (0, 0)
+        until(lambda: [scraped(api)[name] for name in ("ready", "subscription_up")] == [0, 0])
         answer = api.get("/readyz")
         assert answer.status == 503
         assert answer.json["why_not"].startswith("subscription: ")
@@ -183,6 +182,13 @@ def test_until_when_records_are_valid_where_their_types_are_bounded(
         seen = shows(api, record_valid_until_seconds__type_is_a=1)
         assert seen['record_valid_until_seconds{type="a"}'] == until.timestamp()
         assert 'record_valid_until_seconds{type="b"}' not in seen
+    server.command("ACL", "SETUSER", "blind", "on", "nopass", "~*", "&*", "+@all", "-mget")
+    try:
+        url = redis_url.replace("://", "://blind:any@")
+        with observed(url, "--allowed-types", "a,b,c", directory=tmp_path) as api:
+            api.service.says("Not known until when records are valid")
+    finally:
+        server.command("ACL", "DELUSER", "blind")
     with observed(redis_url, "--allowed-types", "a*", directory=tmp_path) as api:
         publish(server, message("a", NEW))
         assert not [name for name in shows(api, records_committed_total=1) if name.startswith("record_valid")]
@@ -207,3 +213,17 @@ def test_every_scrape_adds_up_while_a_flood_comes(server: Server, redis_url: str
         assert any(0 < seen["messages_received_total"] < count for seen in scrapes)
         assert max(seen["backlog_bytes"] for seen in scrapes) > 0
         assert api.service.stops()["received"] == count
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez"])
+def test_whoever_asks_without_a_pause_holds_up_no_message(
+    server: Server, redis_url: str, tmp_path: Path, path: str
+) -> None:
+    count = 20_000
+    with observed(redis_url, directory=tmp_path) as api, asking(api, path, clients=200) as answers:
+        until(lambda: len(answers) > 100)
+        with Publisher(server.port) as publisher:
+            publisher.publish([message(f"k{n}", NEW) for n in range(count)])
+        until(lambda: server.command("DBSIZE") == count)
+        assert api.get("/livez").status == 200
+        assert not api.service.logged("Not ready")

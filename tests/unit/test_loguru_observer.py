@@ -36,8 +36,10 @@ from application.events import (
     StoreRecovered,
     Subscribed,
     SubscribedInGap,
+    SubscribedToReplica,
     SubscriptionBroken,
     ValidationFailed,
+    ValidityRefused,
 )
 from domain.errors import Reason, Rejection
 from entrypoints.logs import set_up_logs
@@ -70,6 +72,8 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         (ProbeRefused("NOPERM", 5.0), "ERROR", "Probe refused: whether messages come through is not known"),
         (ReadinessChanged(None), "INFO", "Ready"),
         (ReadinessChanged("store: oom"), "WARNING", "Not ready"),
+        (ValidityRefused("NOPERM"), "ERROR", "Not known until when records are valid"),
+        (SubscribedToReplica(), "WARNING", "Subscribed to a replica: what it misses of its master, nobody tells"),
         (OutputBufferGrows(8, 9), "WARNING", "The server holds much for us: past the limit it cuts us off"),
         (BacklogFull(7), "ERROR", "Backlog full: reading has stopped for a while"),
         (MessageRejected(UNDECODABLE, b"{", b"update"), "ERROR", "Message rejected: undecodable"),

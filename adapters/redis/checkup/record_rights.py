@@ -47,7 +47,7 @@ def useful_for_ids(names: Names) -> list[tuple[Argument, ...]]:
 
 def _of_options(names: Names, work: Work) -> list[Need]:
     needs = []
-    if work.validates:
+    if work.reads_back:
         needs.append(Need(f"(%R~{names.records} +mget)", [trial("MGET", names.key, on=names.records)]))
     if channel := work.persisted_channel:
         telling = Trial(f"PUBLISH {channel}", ("EVAL", _MAY, 0, "PUBLISH", channel, ""), asks=True)

@@ -45,7 +45,7 @@ class Work:
     entry_ids_key: str
     probes: bool
     key_prefix: str
-    validates: bool
+    reads_back: bool
     persisted_channel: str | None
     dead_letter_stream: str | None
     expires: bool

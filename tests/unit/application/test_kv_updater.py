@@ -444,13 +444,20 @@ class SlowClock(SimulatedClock):
         return self.elapsed
 
 
-async def test_slow_messages_let_the_socket_have_its_turn_within_a_slice() -> None:
-    world = World(clock=SlowClock())
+@pytest.mark.parametrize(
+    ("others_take", "turns_at_least", "turns_at_most"),
+    [(0.0, 4, 320), (0.1, 1, 2)],
+    ids=["the socket has its turn within a slice", "what takes long leaves time for messages"],
+)
+async def test_slow_messages(others_take: float, turns_at_least: int, turns_at_most: int) -> None:
+    clock = SlowClock()
+    world = World(clock=clock)
     turns: list[int] = []
 
     async def take_turns() -> None:
         while True:
             turns.append(world.tally.received)
+            clock.pass_time(others_take)
             await asyncio.sleep(0)
 
     other = asyncio.create_task(take_turns())
@@ -461,7 +468,7 @@ async def test_slow_messages_let_the_socket_have_its_turn_within_a_slice() -> No
     await world.updater.stop()
     await running
     other.cancel()
-    assert len({received for received in turns if 0 < received < 320}) >= 9
+    assert turns_at_least <= len({received for received in turns if 0 < received < 320}) <= turns_at_most
     assert world.store.values == {"a": record(None, "[319]")}
     world.assert_balanced()
 

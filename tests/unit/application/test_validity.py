@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from application.events import ValidityRefused
 from application.validity import Validity
 from domain.instants import InstantReader
-from tests.world import TurnedClock, UnreliableStore, record
+from tests.world import Recorder, TurnedClock, UnreliableStore, record
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -28,7 +29,8 @@ async def test_records_that_say_it_are_told_as_they_were_at_the_last_look() -> N
         "no record": b"text",
     }
     types = [*store.values, "absent"]
-    validity = Validity(store=store, types=types, instants=InstantReader(), clock=clock)
+    told = Recorder()
+    validity = Validity(store=store, types=types, instants=InstantReader(), clock=clock, observer=told)
     watching = asyncio.create_task(validity.watch())
 
     await looks(validity, clock)
@@ -38,6 +40,8 @@ async def test_records_that_say_it_are_told_as_they_were_at_the_last_look() -> N
     store.denied = {"absent"}
     await looks(validity, clock, after=10)
     assert validity.until() == {"a": NOON.timestamp()}
+
+    assert [type(event) for event in told.events] == [ValidityRefused]
 
     store.denied = set()
     await looks(validity, clock, after=10)
