@@ -1,6 +1,6 @@
 """What `check` is made of: where the settings lead, and the service's own adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -100,11 +100,17 @@ def _keyspace(
 
 
 def _streams(settings: Settings, commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
-    if settings.transport != "stream":
-        return {}
+    return _ways(settings.channel if settings.transport == "stream" else (), commands, cluster)
+
+
+def _letters(settings: Settings, commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
+    return _ways([settings.dead_letter_stream] if settings.dead_letter_stream else (), commands, cluster)
+
+
+def _ways(keys: Sequence[str], commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
     if cluster is None:
-        return {stream: commands() for stream in settings.channel}
-    return {stream: SlotCommands(ClusterCommands(cluster, timeout=STEP), stream) for stream in settings.channel}
+        return {key: commands() for key in keys}
+    return {key: SlotCommands(ClusterCommands(cluster, timeout=STEP), key) for key in keys}
 
 
 class CheckContainer(Transports, Stores):
@@ -119,10 +125,11 @@ class CheckContainer(Transports, Stores):
             Service,
             Transports.subscriber,
             Stores.store,
-            providers.Callable(
+            streams=providers.Callable(
                 _streams, Foundations.settings, Stores.channel_commands.provider, Stores.channel_cluster
             ),
-            Foundations.given.consumer_group,
+            letters=providers.Callable(_letters, Foundations.settings, Stores.commands.provider, Stores.store_cluster),
+            group=Foundations.given.consumer_group,
             probes=providers.Callable(lambda settings: bool(settings.probe_interval), Foundations.settings),
         ),
     )

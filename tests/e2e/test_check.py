@@ -103,7 +103,7 @@ class TestAHealthyServer:
     def test_all_is_well_in_this_order(self, empty: Server, tmp_path: Path) -> None:
         report = Report(empty.url, *PATTERN, directory=tmp_path)
         assert report.verdicts == {"ok"}
-        assert report.checks() == [*ORDER, "probe", "store"]
+        assert report.checks() == [*ORDER, "probe", "store", "dead letters"]
         assert {row["where"] for row in report.rows[1:]} == {f"127.0.0.1:{empty.port}"}
 
     def test_so_it_is_with_shard_channels_and_over_resp3(self, empty: Server, tmp_path: Path) -> None:
@@ -553,6 +553,49 @@ class TestStreams:
         failed = Report(empty.url, *STREAM, directory=tmp_path).only("fail")
         assert (failed["check"], failed["found"]) == ("stream", "update holds another Redis type")
 
+    def test_a_hash_of_entry_ids_that_is_none(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("SET", "ids", "text")
+        STREAMING.set_on(empty)
+        failed = Report(empty.url, *STREAM, "--entry-ids-key", "ids", directory=tmp_path).only("fail")
+        assert (failed["check"], failed["found"].startswith("ids holds another Redis type")) == ("store", True)
+        assert failed["advice"].endswith("entry_ids_key")
+        empty.command("RENAME", "ids", "kv-updater:entry-ids")
+        least = Report(STREAMING.at(empty.url), *STREAM, directory=tmp_path)
+        assert least.only("fail")["check"] == "store"
+
+    def test_the_service_is_not_ready_where_that_is_none(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("SET", "kv-updater:entry-ids", "text")
+        flags = (*STREAM, "--log-format", "json", "--probe-interval", "0.2s")
+        with started("--redis-url", empty.url, *flags, directory=tmp_path) as service:
+            until(lambda: service.logged("Store failed: wrongtype"), lambda: service.raw_log)
+            assert not service.logged("Ready")
+            empty.command("DEL", "kv-updater:entry-ids")
+            until(lambda: service.logged("Ready"), lambda: service.raw_log)
+
+
+class TestDeadLetters:
+    def test_a_stream_or_nothing_will_do(self, empty: Server, tmp_path: Path) -> None:
+        (row,) = Report(empty.url, *FLAGS, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], "not there yet" in row["found"]) == ("ok", True)
+        empty.command("XADD", LETTERS, "*", "payload", "")
+        (row,) = Report(empty.url, *FLAGS, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], row["found"]) == ("ok", f"{LETTERS} is a stream")
+
+    def test_a_key_of_another_type(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("RPUSH", LETTERS, "one")
+        failed = Report(empty.url, *FLAGS, directory=tmp_path).only("fail")
+        assert (failed["check"], failed["found"].startswith(LETTERS)) == ("dead letters", True)
+        assert failed["advice"].endswith("dead_letter_stream")
+
+    def test_an_account_that_may_not_look_is_told_what_to_see_to(self, empty: Server, tmp_path: Path) -> None:
+        UPDATER.set_on(empty)
+        (row,) = Report(UPDATER.at(empty.url), *PATTERN, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], row["advice"].endswith(f"TYPE {LETTERS}")) == ("skip", True)
+        may = UPDATER.having("(~kv-updater:dead-letters +type)")
+        may.set_on(empty)
+        (row,) = Report(may.at(empty.url), *PATTERN, directory=tmp_path).of("dead letters")
+        assert row["verdict"] == "ok"
+
 
 @pytest.fixture(scope="module", params=ONE_SINCE_REDIS_7_UNLESS_LONG)
 def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:
@@ -611,7 +654,8 @@ class TestInACluster:
         for number, node in enumerate(cluster.masters):
             checks = [row["check"] for row in report.rows if row["where"] == f"127.0.0.1:{node.port}"]
             assert checks == [*ORDER[1:5], *(["cluster"] if number < 2 else []), *ORDER[5:]]
-        assert [row["check"] for row in report.rows if row["where"] == "cluster"] == ["probe", "store"]
+        of_all = [row["check"] for row in report.rows if row["where"] == "cluster"]
+        assert of_all == ["probe", "store", "dead letters"]
 
     @pytest.mark.parametrize("transport", ["pubsub", "sharded_pubsub", "stream"])
     def test_with_the_accounts_of_the_document(self, cluster: RedisCluster, tmp_path: Path, transport: str) -> None:

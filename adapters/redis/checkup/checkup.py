@@ -87,11 +87,10 @@ class Checkup:
             await place.look("keyspace", lambda: self._keyspace.tell(commands))
 
     async def _use(self, site: Site, place: Place) -> None:
-        if site.messages:
-            for check, question in self._service.questions():
-                await place.look(check, question)
-        if site.records:
-            await place.look("store", lambda: self._service.takes_writes(site.setting))
+        questions = [*self._service.of_messages()] if site.messages else []
+        questions += self._service.of_records(site.setting) if site.records else []
+        for check, question in questions:
+            await place.look(check, question)
 
 
 def _where(site: Site, way: Way) -> str:
