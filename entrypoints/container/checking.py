@@ -59,10 +59,10 @@ def _site(url: str, setting: str, *, messages: bool, records: bool) -> Site:
     )
 
 
-def _sites(settings: Settings) -> list[Site]:
+def _sites(settings: Settings, setting: str) -> list[Site]:
     url = settings.redis_url.get_secret_value()
     if settings.store_url in (None, settings.redis_url):
-        return [_site(url, "redis_url", messages=True, records=True)]
+        return [_site(url, setting, messages=True, records=True)]
     elsewhere = settings.store_url.get_secret_value() if settings.store_url else ""
     return [
         _site(url, "redis_url", messages=True, records=False),
@@ -70,9 +70,10 @@ def _sites(settings: Settings) -> list[Site]:
     ]
 
 
-def _work(settings: Settings) -> Work:
+def _work(settings: Settings, *, reads: bool) -> Work:
     together = settings.store_url in (None, settings.redis_url)
     return Work(
+        reads=reads,
         transport=settings.transport,
         channels=list(dict.fromkeys(settings.channel)),
         group=settings.consumer_group,
@@ -114,12 +115,17 @@ def _ways(keys: Sequence[str], commands: Callable[[], Commands], cluster: Cluste
 
 
 class CheckContainer(Transports, Stores):
-    """Of what looks at the servers, instead of running on them."""
+    """Of what looks at the servers, instead of running on them: as the updater, or as one that only `reads`.
 
+    `setting` names the server of the messages, and of the records where it is the same.
+    """
+
+    reads = providers.Object(provides=False)
+    setting = providers.Object("redis_url")
     checkup = providers.Singleton(
         Checkup,
-        providers.Callable(_sites, Foundations.settings),
-        providers.Callable(_work, Foundations.settings),
+        providers.Callable(_sites, Foundations.settings, setting),
+        providers.Callable(_work, Foundations.settings, reads=reads),
         providers.Singleton(_keyspace, Foundations.settings, Foundations.validator, Foundations.record_reader),
         providers.Singleton(
             Service,
@@ -130,6 +136,7 @@ class CheckContainer(Transports, Stores):
             ),
             letters=providers.Callable(_letters, Foundations.settings, Stores.commands.provider, Stores.store_cluster),
             group=Foundations.given.consumer_group,
+            reads=reads,
             probes=providers.Callable(lambda settings: bool(settings.probe_interval), Foundations.settings),
         ),
     )

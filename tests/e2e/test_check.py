@@ -530,6 +530,66 @@ class TestRights:
         assert "does not know EVALSHA" in failed[0]["found"]
 
 
+class TestForServe:
+    """What the API server needs, and no more."""
+
+    SERVE = ("--for", "serve", "--key-prefix", "kv:")
+    WHO = account("api-server")
+
+    def test_all_is_well_in_this_order(self, empty: Server, tmp_path: Path) -> None:
+        report = Report(empty.url, *self.SERVE, directory=tmp_path)
+        assert report.verdicts == {"ok"}
+        assert report.checks() == [*ORDER[:8], "rights", "probe", "records"]
+
+    def test_the_account_of_the_document_is_enough(self, empty: Server, tmp_path: Path) -> None:
+        self.WHO.set_on(empty)
+        url = self.WHO.at(empty.url)
+        report = Report(url, *self.SERVE, "--dead-letter-stream", LETTERS, "--validate", directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+        assert "fail" in Report(url, "--key-prefix", "kv:", directory=tmp_path).verdicts
+
+    @pytest.mark.parametrize("right", WHO.without_one())
+    def test_each_right_that_is_missing_is_named_and_the_advice_helps(
+        self, empty: Server, tmp_path: Path, right: str
+    ) -> None:
+        less = self.WHO.without_one()[right]
+        less.set_on(empty)
+        failed = Report(less.at(empty.url), *self.SERVE, directory=tmp_path)
+        rules = [row["advice"].removeprefix("append to the account: ") for row in failed.of("rights")]
+        rules = [rule for rule, row in zip(rules, failed.of("rights"), strict=True) if row["verdict"] == "fail"]
+        assert rules
+        assert set(rules) <= {*self.WHO.parts, "+scan"}
+        whole = less.having(*rules)
+        whole.set_on(empty)
+        report = Report(whole.at(empty.url), *self.SERVE, directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+
+    def test_with_a_persisted_channel_it_is_that_one_where_the_records_are(self, empty: Server, tmp_path: Path) -> None:
+        who = Account(self.WHO.user, self.WHO.rules.replace("&update", "&persisted"))
+        with Server(empty.kind) as store:
+            who.set_on(store)
+            flags = (*self.SERVE, "--transport", "stream", "--persisted-channel", "persisted")
+            flags += ("--store-url", who.at(store.url))
+            report = Report(empty.url, *flags, directory=tmp_path)
+            assert "fail" not in report.verdicts, report.bad()
+            assert {row["where"] for row in report.rows[1:]} == {f"127.0.0.1:{store.port}"}
+            store.command("ACL", "SETUSER", who.user, "off")
+            failed = Report(empty.url, *flags, directory=tmp_path).only("fail")
+        assert "store_url" in failed["advice"]
+
+    def test_with_streams_it_needs_to_know_where_records_are_told(self, empty: Server, tmp_path: Path) -> None:
+        done = command("check", *self.SERVE, "--transport", "stream", "--redis-url", empty.url, directory=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "persisted_channel" in done.stderr
+
+    @pytest.mark.parametrize("server", BEFORE_REDIS_7, indirect=True)
+    def test_on_redis_6_2(self, empty: Server, tmp_path: Path) -> None:
+        who = self.WHO.flat()
+        who.set_on(empty)
+        report = Report(who.at(empty.url), *self.SERVE, directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+
+
 def _without(rules: str, *less: str) -> str:
     for word in less:
         assert word in rules
@@ -675,6 +735,15 @@ class TestInACluster:
         finally:
             cluster.everywhere("ACL", "DELUSER", who.user)
         assert cluster.stored() == {}
+
+    def test_for_serve_with_the_account_of_the_document(self, cluster: RedisCluster, tmp_path: Path) -> None:
+        who = account("api-server").having(*appended("The updater", "`redis+cluster://`"))
+        who.set_on(*cluster.masters)
+        try:
+            report = Report(who.at(cluster.url), "--for", "serve", "--key-prefix", "kv:", directory=tmp_path)
+        finally:
+            cluster.everywhere("ACL", "DELUSER", who.user)
+        assert "fail" not in report.verdicts, report.bad()
 
     def test_a_node_under_a_plain_url_and_the_other_way_round(
         self, cluster: RedisCluster, empty: Server, tmp_path: Path

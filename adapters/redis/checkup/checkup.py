@@ -80,10 +80,11 @@ class Checkup:
         await place.look("role", server.tell_role)
         if site.messages and self._work.transport != "stream":
             await place.look("output buffer", server.tell_buffer_limit)
-        if site.records or self._work.transport == "stream":
+        writes = site.records and not self._work.reads
+        if writes or self._work.transport == "stream":
             await place.look("memory", server.tell_memory)
         await place.look("rights", lambda: try_rights(commands, way, rights, server.version))
-        if site.records:
+        if writes:
             await place.look("keyspace", lambda: self._keyspace.tell(commands))
 
     async def _use(self, site: Site, place: Place) -> None:

@@ -17,6 +17,7 @@ from application.ports import (
     SubscriptionLost,
     SubscriptionRefused,
 )
+from application.record_mirror import CHECK
 
 _STORE_ADVICE = {
     "oom": "raise maxmemory by CONFIG SET, or delete what is not needed",
@@ -47,7 +48,7 @@ class Asks(Protocol):
 
 class Service:
     """`streams` are the ways to each stream that is read; there are none with pub/sub. `letters` is that to the dead
-    letters, by the name of their stream."""
+    letters, by the name of their stream. `reads`: it serves records, and writes none."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Service:
         letters: dict[str, Asks],
         group: str,
         probes: bool,
+        reads: bool,
     ) -> None:
         self._subscriber = subscriber
         self._store = store
@@ -65,6 +67,7 @@ class Service:
         self._letters = letters
         self._group = group
         self._probes = probes
+        self._reads = reads
 
     def of_messages(self) -> Sequence[Question]:
         """By the name of the check."""
@@ -74,19 +77,29 @@ class Service:
 
     def of_records(self, setting: str) -> Sequence[Question]:
         """The same. `setting` names the server."""
+        if self._reads:
+            return [("records", partial(self._gives_records, setting))]
         letters = [("dead letters", partial(self._letters_at, stream)) for stream in self._letters]
         return [("store", partial(self._takes_writes, setting)), *letters]
 
     async def _takes_writes(self, setting: str) -> Told:
         """By the check that the updater makes between its commits."""
+        return await self._try_store(self._store.check, setting) or ok("would take a commit")
+
+    async def _gives_records(self, setting: str) -> Told:
+        """By the read that the API server makes where there is nothing else to read."""
+        return await self._try_store(partial(self._store.read, [CHECK]), setting) or ok("can be read")
+
+    async def _try_store(self, attempt: Callable[[], Awaitable[object]], setting: str) -> Told | None:
+        """What is wrong."""
         try:
-            await self._store.check()
+            await attempt()
         except StoreUnavailable as error:
             advice = _STORE_ADVICE.get(error.kind, "see the server's log, and what is found above")
             return fail(str(error), advice.format(setting))
         finally:
             await self._store.close()
-        return ok("would take a commit")
+        return None
 
     async def _letters_at(self, stream: str) -> Told:
         asks = self._letters[stream]
