@@ -261,10 +261,11 @@ class TestTls:
         assert failed["check"] == "tls"
         assert advice in failed["advice"]
 
-    def test_a_certificate_that_has_expired(self, certificates: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("which", ["expired", "later"])
+    def test_a_certificate_out_of_its_time(self, certificates: Path, tmp_path: Path, which: str) -> None:
         need("redis" in ALL, "redis-server")
         with Server("redis") as own:
-            port = listen_with_tls(own, certificates, clients="no", own="expired")
+            port = listen_with_tls(own, certificates, clients="no", own=which)
             report = Report(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.crt", directory=tmp_path)
         assert report.only("fail")["check"] == "tls"
         assert "renew the server's certificate" in report.only("fail")["advice"]
