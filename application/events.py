@@ -226,6 +226,14 @@ class RequestFailed:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class TracesNotDelivered:
+    """So many spans are lost, for whoever collects them did not take them; None: nobody can say how many."""
+
+    count: int | None
+    detail: str
+
+
 Event = (
     Subscribed
     | SubscribedInGap
@@ -254,4 +262,5 @@ Event = (
     | ValidityRefused
     | EntriesClaimed
     | RequestFailed
+    | TracesNotDelivered
 )

@@ -153,7 +153,14 @@ def _parser() -> Parser:
         "check",
         _check,
         "look whether the service could do its job with these settings; exit code 1 if not",
-        "[--json] [settings]",
+        "[--for {run,serve}] [--json] [settings]",
+    )
+    check.add_argument(
+        "--for",
+        dest="service",
+        choices=("run", "serve"),
+        default="run",
+        help="which service: the updater (default), or the API server",
     )
     check.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -249,7 +256,7 @@ def _config(given: argparse.Namespace, loaded: Loaded) -> int:
 def _check(given: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.check import check
 
-    return asyncio.run(check(loaded, as_json=given.json))
+    return asyncio.run(check(loaded, service=given.service, as_json=given.json))
 
 
 def _dead_letters(given: argparse.Namespace, loaded: Loaded) -> int:

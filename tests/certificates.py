@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ def need(found: object, what: str) -> None:
 
 
 def make_certificates(folder: Path) -> None:
-    """An authority, certificates of it for 127.0.0.1, one of them expired, and for a client, and an authority that has
-    signed nothing."""
+    """An authority, certificates of it for 127.0.0.1, one of them expired and one not yet valid, and for a client; and
+    an authority that has signed nothing."""
     need(shutil.which("openssl"), "openssl")
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for name in ("ca", "stranger"):
@@ -39,6 +40,25 @@ def make_certificates(folder: Path) -> None:
             *("-days", days, "-extfile", "names", "-out", f"{name}.crt"),
             folder=folder,
         )
+    _make_one_for_later(folder)
+
+
+def _make_one_for_later(folder: Path) -> None:
+    """Only `openssl ca` takes the day when a certificate begins to be valid, in every version."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    begins, ends = (f"{at:%Y%m%d%H%M%SZ}" for at in (tomorrow, tomorrow + timedelta(days=2)))
+    (folder / "later.cnf").write_text(
+        "[ca]\ndefault_ca = one\n[one]\ndatabase = issued\nnew_certs_dir = .\nserial = later.serial\n"
+        "default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n"
+    )
+    (folder / "issued").touch()
+    (folder / "later.serial").write_text("1000\n")
+    shutil.copy(folder / "server.key", folder / "later.key")
+    _openssl(
+        *("ca", "-batch", "-notext", "-config", "later.cnf", "-cert", "ca.crt", "-keyfile", "ca.key"),
+        *("-startdate", begins, "-enddate", ends, "-extfile", "names", "-in", "server.csr", "-out", "later.crt"),
+        folder=folder,
+    )
 
 
 def listen_with_tls(server: Server, certificates: Path, *, clients: str, own: str = "server") -> int:

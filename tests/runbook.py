@@ -33,7 +33,7 @@ EVENTS: list[e.Event] = [
     *(e.StoreFailed(_ANYTHING, "", 1.0), e.StoreRecovered(1.0)),
     *(e.DeadLettersFailed("", 1, 1.0), e.DeadLettersDropped(1, _ANYTHING, ""), e.AcknowledgementFailed("", 1.0)),
     *(e.EntriesLost(b"", 1, _ANYTHING), e.EntriesLost(b"", None, _ANYTHING), e.EntriesClaimed(b"", b"", 1)),
-    e.RequestFailed("", ""),
+    *(e.RequestFailed("", ""), e.TracesNotDelivered(1, ""), e.TracesNotDelivered(None, "")),
 ]
 
 Entry = dict[str, Any]

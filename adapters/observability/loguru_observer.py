@@ -31,6 +31,7 @@ from application.events import (
     SubscribedInGap,
     SubscribedToReplica,
     SubscriptionBroken,
+    TracesNotDelivered,
     ValidationFailed,
     ValidityRefused,
 )
@@ -202,6 +203,10 @@ class LoguruObserver:
         line = "Stream entries of a dead updater claimed"
         self._tell_of(event.count, "WARNING", line, stream=event.stream, consumer=event.consumer)
 
+    @_log.register
+    def _(self, event: TracesNotDelivered) -> None:
+        self._tell_failure("Traces not delivered", event.detail, level="WARNING", count=event.count)
+
     def _write_gap(self, what_then: str, event: Subscribed | SubscribedInGap | EndedInGap) -> None:
         bound = {"at_least": True} if event.at_least else {}
         self._write("WARNING", f"Gap: messages may have been missed; {what_then}", seconds=event.gap, **bound)
@@ -215,10 +220,10 @@ class LoguruObserver:
         if self._passes(level, line, count):
             self._write(level, line, **fields, count=count)
 
-    def _tell_failure(self, line: str, detail: str, **fields: Any) -> None:
+    def _tell_failure(self, line: str, detail: str, level: str = "ERROR", **fields: Any) -> None:
         """Of those that are held back, the detail of the last one is told all the same."""
-        if self._passes("ERROR", line, fields.get("count", 1), detail):
-            self._write("ERROR", line, detail=detail, **fields)
+        if self._passes(level, line, fields.get("count", 1), detail):
+            self._write(level, line, detail=detail, **fields)
 
     def _passes(self, level: str, line: str, count: int | None = 1, detail: str | None = None) -> bool:
         self._levels[line] = level

@@ -93,9 +93,11 @@ class UpdaterMetrics(Collector):
 
     def _levels(self) -> Metrics:
         subscription = self._subscription
+        proved = self._readiness.why_not_of(SUBSCRIPTION) is None
         for name, text, value in (
             ("ready", "Whether messages come through and records can be written.", self._readiness.why_not is None),
             ("subscription_up", "Whether every channel is subscribed.", subscription.confirmed),
+            ("subscription_proved", "Whether nothing says that messages may be missing just now.", proved),
             ("backlog_bytes", "Received and not yet parsed.", subscription.backlog_bytes),
             ("output_buffer_bytes", "What the server could not send us.", subscription.output_buffer_bytes),
         ):

@@ -14,6 +14,7 @@ from adapters.redis.commit_script import (
     halves,
     part_of,
     read_answer,
+    spoiled_ids,
 )
 from adapters.redis.hash_slots import in_slot, slot_of
 from adapters.redis.server_time import ServerTime, milliseconds
@@ -73,6 +74,13 @@ class RedisClusterStore:
         for _, reply in told:
             if isinstance(reply, StoreUnavailable) and not denies_a_key(reply):
                 raise reply
+        if (streams := self._script.streams) is not None:
+            hashes = [in_slot(streams.entry_ids, slot) for slot in slots]
+            for (_, (index,)), reply in await self._ask(
+                _by_slot(hashes), lambda _, indices: ("HGET", hashes[indices[0]], self._script.check_key)
+            ):
+                if isinstance(reply, StoreUnavailable):
+                    raise spoiled_ids(hashes[index], reply)
 
     async def close(self) -> None:
         await self._commands.close()

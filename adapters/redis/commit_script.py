@@ -105,6 +105,13 @@ def read_answer(
     return {index - 1: _REFUSED.get(found) or Found(found, id_ or None) for index, found, id_ in triples}
 
 
+def spoiled_ids(entry_ids: str, error: StoreUnavailable) -> StoreUnavailable:
+    """What a look into the hash of the entries' ids has failed with; where something else is there, that it is."""
+    if error.kind != "wrongtype":
+        return error
+    return StoreUnavailable("wrongtype", f"{entry_ids} holds another Redis type, no record can be written")
+
+
 def part_of(batch: CommitBatch, indices: Sequence[int]) -> CommitBatch:
     """A batch of these writes alone."""
     part = CommitBatch()

@@ -15,6 +15,7 @@ from adapters.redis.commit_script import (
     halves,
     part_of,
     read_answer,
+    spoiled_ids,
 )
 from adapters.redis.server_time import ServerTime, milliseconds
 from application.commit_batch import CommitBatch, Entry, Found, Refused
@@ -68,6 +69,11 @@ class RedisStore:
         for reply in await self._commands.calls(("GET", key), ("SET", key, "", "XX"), RIGHT_TO_TEACH):
             if isinstance(reply, hiredis.ReplyError) and not denies_a_key(error := unavailable(reply)):
                 raise error
+        if (streams := self._script.streams) is not None:
+            try:
+                await self._commands.call("HGET", streams.entry_ids, key)
+            except StoreUnavailable as error:
+                raise spoiled_ids(streams.entry_ids, error) from None
 
     async def close(self) -> None:
         await self._commands.close()

@@ -10,7 +10,7 @@ from application.intake import Intake
 from application.known_records import KnownRecords
 from application.kv_updater import KVUpdater
 from application.pending_updates import PendingUpdates
-from application.ports import Clock, Traces
+from application.ports import Clock, Observer, Traces
 from application.read_back import ReadBack
 from application.refusals import Refusals
 from entrypoints import __version__
@@ -25,13 +25,13 @@ _KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
 _MAX_OUTSTANDING = 100_000
 
 
-def _traces(clock: Clock) -> Traces:
+def _traces(clock: Clock, observer: Observer) -> Traces:
     # Most go without, and it takes long to import.
     try:
         from adapters.observability.otel_traces import OtelTraces
     except ModuleNotFoundError as error:
         raise SettingsError(f'tracing: it needs {error.name}: in the checkout, pip install ".[tracing]"') from None
-    return OtelTraces(clock=clock, version=__version__)
+    return OtelTraces(clock=clock, observer=observer, version=__version__)
 
 
 class Container(Transports, Stores):
@@ -85,7 +85,7 @@ class Container(Transports, Stores):
     )
     traces = providers.Selector(
         providers.Callable(lambda settings: "on" if settings.tracing else "off", Foundations.settings),
-        on=providers.Singleton(_traces, clock=Foundations.clock),
+        on=providers.Singleton(_traces, clock=Foundations.clock, observer=Foundations.observer),
         off=providers.Object(None),
     )
     conflicts = providers.Singleton(

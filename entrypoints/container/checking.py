@@ -1,6 +1,6 @@
 """What `check` is made of: where the settings lead, and the service's own adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -59,10 +59,10 @@ def _site(url: str, setting: str, *, messages: bool, records: bool) -> Site:
     )
 
 
-def _sites(settings: Settings) -> list[Site]:
+def _sites(settings: Settings, setting: str) -> list[Site]:
     url = settings.redis_url.get_secret_value()
     if settings.store_url in (None, settings.redis_url):
-        return [_site(url, "redis_url", messages=True, records=True)]
+        return [_site(url, setting, messages=True, records=True)]
     elsewhere = settings.store_url.get_secret_value() if settings.store_url else ""
     return [
         _site(url, "redis_url", messages=True, records=False),
@@ -70,9 +70,10 @@ def _sites(settings: Settings) -> list[Site]:
     ]
 
 
-def _work(settings: Settings) -> Work:
+def _work(settings: Settings, *, reads: bool) -> Work:
     together = settings.store_url in (None, settings.redis_url)
     return Work(
+        reads=reads,
         transport=settings.transport,
         channels=list(dict.fromkeys(settings.channel)),
         group=settings.consumer_group,
@@ -100,29 +101,42 @@ def _keyspace(
 
 
 def _streams(settings: Settings, commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
-    if settings.transport != "stream":
-        return {}
+    return _ways(settings.channel if settings.transport == "stream" else (), commands, cluster)
+
+
+def _letters(settings: Settings, commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
+    return _ways([settings.dead_letter_stream] if settings.dead_letter_stream else (), commands, cluster)
+
+
+def _ways(keys: Sequence[str], commands: Callable[[], Commands], cluster: Cluster | None) -> dict[str, Any]:
     if cluster is None:
-        return {stream: commands() for stream in settings.channel}
-    return {stream: SlotCommands(ClusterCommands(cluster, timeout=STEP), stream) for stream in settings.channel}
+        return {key: commands() for key in keys}
+    return {key: SlotCommands(ClusterCommands(cluster, timeout=STEP), key) for key in keys}
 
 
 class CheckContainer(Transports, Stores):
-    """Of what looks at the servers, instead of running on them."""
+    """Of what looks at the servers, instead of running on them: as the updater, or as one that only `reads`.
 
+    `setting` names the server of the messages, and of the records where it is the same.
+    """
+
+    reads = providers.Object(provides=False)
+    setting = providers.Object("redis_url")
     checkup = providers.Singleton(
         Checkup,
-        providers.Callable(_sites, Foundations.settings),
-        providers.Callable(_work, Foundations.settings),
+        providers.Callable(_sites, Foundations.settings, setting),
+        providers.Callable(_work, Foundations.settings, reads=reads),
         providers.Singleton(_keyspace, Foundations.settings, Foundations.validator, Foundations.record_reader),
         providers.Singleton(
             Service,
             Transports.subscriber,
             Stores.store,
-            providers.Callable(
+            streams=providers.Callable(
                 _streams, Foundations.settings, Stores.channel_commands.provider, Stores.channel_cluster
             ),
-            Foundations.given.consumer_group,
+            letters=providers.Callable(_letters, Foundations.settings, Stores.commands.provider, Stores.store_cluster),
+            group=Foundations.given.consumer_group,
+            reads=reads,
             probes=providers.Callable(lambda settings: bool(settings.probe_interval), Foundations.settings),
         ),
     )

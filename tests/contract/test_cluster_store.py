@@ -15,6 +15,7 @@ from adapters.redis.cluster_commands import ClusterCommands
 from adapters.redis.cluster_store import RedisClusterStore
 from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
+from adapters.redis.hash_slots import in_slot
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
@@ -313,3 +314,16 @@ class TestStreams:
         )
         assert await store.commit(self.batch(types, b"4-0", ONE, Found(TWO, b"3-0"))) == {}
         await store.check()
+
+    async def test_what_is_no_hash_in_the_place_of_the_ids_is_told_before_a_commit(
+        self, cluster: RedisCluster, open_store: OpenStore
+    ) -> None:
+        store = open_store(cluster, streams=StreamKeys("group", "other-ids", ["update"]))
+        await store.check()
+        commands = ClusterCommands(cluster.topology(timeout=SOON), timeout=SOON)
+        *_, last = await commands.slots()
+        await commands.close()
+        cluster.command("SET", in_slot("other-ids", last), "text")
+        with pytest.raises(StoreUnavailable, match="other-ids") as told:
+            await store.check()
+        assert told.value.kind == "wrongtype"

@@ -209,6 +209,17 @@ async def test_an_account_that_may_not_acknowledge_is_refused(place: Place) -> N
     assert place.pending("update") == [b"1-0"]
 
 
+async def test_what_is_no_hash_in_the_place_of_the_ids_is_told_before_a_commit(place: Place) -> None:
+    store = place.store()
+    await store.check()
+    place.server.command("SET", IDS, "text")
+    with pytest.raises(StoreUnavailable, match=IDS) as told:
+        await store.check()
+    assert (told.value.kind, isinstance(told.value, StoreRefused)) == ("wrongtype", False)
+    place.server.command("DEL", IDS)
+    await store.check()
+
+
 async def test_one_that_has_not_logged_in_is_refused(server: Server) -> None:
     """To a long command Redis does not say NOAUTH."""
     with Server(server.kind, password="right") as protected:

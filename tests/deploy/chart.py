@@ -28,6 +28,12 @@ def text_rendered(values: dict[str, Any], *options: str) -> str:
     return output_of(*_command(values), *options)
 
 
+def notes(values: dict[str, Any]) -> str:
+    """What is said to the one who installs it with these values."""
+    helm, _, *rest = _command(values)
+    return output_of(helm, "install", "--dry-run=client", *rest).partition("\nNOTES:\n")[2]
+
+
 def refusal(values: dict[str, Any]) -> str:
     """What Helm says where it does not take these values."""
     done = subprocess.run(_command(values), capture_output=True, text=True, check=False)

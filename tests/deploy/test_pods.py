@@ -108,6 +108,12 @@ def test_nothing_is_reached_but_names_and_what_is_named_and_nothing_lets_in_but_
         assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
+def test_names_are_asked_for_at_the_ports_that_are_given() -> None:
+    manifests = rendered({**ELSEWHERE, "networkPolicy.dnsPorts": [53, 5353]})
+    (rule, _) = named(manifests)["NetworkPolicy", "kv-updater"]["spec"]["egress"]
+    assert _ports([rule]) == {(port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")}
+
+
 def test_with_peers_given_nobody_else_is_reached_or_let_in(full: list[Manifest]) -> None:
     spec = named(full)["NetworkPolicy", "updates"]["spec"]
     assert all(rule["from"] for rule in spec["ingress"])

@@ -103,7 +103,7 @@ class TestAHealthyServer:
     def test_all_is_well_in_this_order(self, empty: Server, tmp_path: Path) -> None:
         report = Report(empty.url, *PATTERN, directory=tmp_path)
         assert report.verdicts == {"ok"}
-        assert report.checks() == [*ORDER, "probe", "store"]
+        assert report.checks() == [*ORDER, "probe", "store", "dead letters"]
         assert {row["where"] for row in report.rows[1:]} == {f"127.0.0.1:{empty.port}"}
 
     def test_so_it_is_with_shard_channels_and_over_resp3(self, empty: Server, tmp_path: Path) -> None:
@@ -261,10 +261,11 @@ class TestTls:
         assert failed["check"] == "tls"
         assert advice in failed["advice"]
 
-    def test_a_certificate_that_has_expired(self, certificates: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("which", ["expired", "later"])
+    def test_a_certificate_out_of_its_time(self, certificates: Path, tmp_path: Path, which: str) -> None:
         need("redis" in ALL, "redis-server")
         with Server("redis") as own:
-            port = listen_with_tls(own, certificates, clients="no", own="expired")
+            port = listen_with_tls(own, certificates, clients="no", own=which)
             report = Report(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.crt", directory=tmp_path)
         assert report.only("fail")["check"] == "tls"
         assert "renew the server's certificate" in report.only("fail")["advice"]
@@ -538,6 +539,66 @@ class TestRights:
         assert "does not know EVALSHA" in failed[0]["found"]
 
 
+class TestForServe:
+    """What the API server needs, and no more."""
+
+    SERVE = ("--for", "serve", "--key-prefix", "kv:")
+    WHO = account("api-server")
+
+    def test_all_is_well_in_this_order(self, empty: Server, tmp_path: Path) -> None:
+        report = Report(empty.url, *self.SERVE, directory=tmp_path)
+        assert report.verdicts == {"ok"}
+        assert report.checks() == [*ORDER[:8], "rights", "probe", "records"]
+
+    def test_the_account_of_the_document_is_enough(self, empty: Server, tmp_path: Path) -> None:
+        self.WHO.set_on(empty)
+        url = self.WHO.at(empty.url)
+        report = Report(url, *self.SERVE, "--dead-letter-stream", LETTERS, "--validate", directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+        assert "fail" in Report(url, "--key-prefix", "kv:", directory=tmp_path).verdicts
+
+    @pytest.mark.parametrize("right", WHO.without_one())
+    def test_each_right_that_is_missing_is_named_and_the_advice_helps(
+        self, empty: Server, tmp_path: Path, right: str
+    ) -> None:
+        less = self.WHO.without_one()[right]
+        less.set_on(empty)
+        failed = Report(less.at(empty.url), *self.SERVE, directory=tmp_path)
+        rules = [row["advice"].removeprefix("append to the account: ") for row in failed.of("rights")]
+        rules = [rule for rule, row in zip(rules, failed.of("rights"), strict=True) if row["verdict"] == "fail"]
+        assert rules
+        assert set(rules) <= {*self.WHO.parts, "+scan"}
+        whole = less.having(*rules)
+        whole.set_on(empty)
+        report = Report(whole.at(empty.url), *self.SERVE, directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+
+    def test_with_a_persisted_channel_it_is_that_one_where_the_records_are(self, empty: Server, tmp_path: Path) -> None:
+        who = Account(self.WHO.user, self.WHO.rules.replace("&update", "&persisted"))
+        with Server(empty.kind) as store:
+            who.set_on(store)
+            flags = (*self.SERVE, "--transport", "stream", "--persisted-channel", "persisted")
+            flags += ("--store-url", who.at(store.url))
+            report = Report(empty.url, *flags, directory=tmp_path)
+            assert "fail" not in report.verdicts, report.bad()
+            assert {row["where"] for row in report.rows[1:]} == {f"127.0.0.1:{store.port}"}
+            store.command("ACL", "SETUSER", who.user, "off")
+            failed = Report(empty.url, *flags, directory=tmp_path).only("fail")
+        assert "store_url" in failed["advice"]
+
+    def test_with_streams_it_needs_to_know_where_records_are_told(self, empty: Server, tmp_path: Path) -> None:
+        done = command("check", *self.SERVE, "--transport", "stream", "--redis-url", empty.url, directory=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "persisted_channel" in done.stderr
+
+    @pytest.mark.parametrize("server", BEFORE_REDIS_7, indirect=True)
+    def test_on_redis_6_2(self, empty: Server, tmp_path: Path) -> None:
+        who = self.WHO.flat()
+        who.set_on(empty)
+        report = Report(who.at(empty.url), *self.SERVE, directory=tmp_path)
+        assert "fail" not in report.verdicts, report.bad()
+
+
 def _without(rules: str, *less: str) -> str:
     for word in less:
         assert word in rules
@@ -560,6 +621,49 @@ class TestStreams:
         empty.command("SET", "update", "text")
         failed = Report(empty.url, *STREAM, directory=tmp_path).only("fail")
         assert (failed["check"], failed["found"]) == ("stream", "update holds another Redis type")
+
+    def test_a_hash_of_entry_ids_that_is_none(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("SET", "ids", "text")
+        STREAMING.set_on(empty)
+        failed = Report(empty.url, *STREAM, "--entry-ids-key", "ids", directory=tmp_path).only("fail")
+        assert (failed["check"], failed["found"].startswith("ids holds another Redis type")) == ("store", True)
+        assert failed["advice"].endswith("entry_ids_key")
+        empty.command("RENAME", "ids", "kv-updater:entry-ids")
+        least = Report(STREAMING.at(empty.url), *STREAM, directory=tmp_path)
+        assert least.only("fail")["check"] == "store"
+
+    def test_the_service_is_not_ready_where_that_is_none(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("SET", "kv-updater:entry-ids", "text")
+        flags = (*STREAM, "--log-format", "json", "--probe-interval", "0.2s")
+        with started("--redis-url", empty.url, *flags, directory=tmp_path) as service:
+            until(lambda: service.logged("Store failed: wrongtype"), lambda: service.raw_log)
+            assert not service.logged("Ready")
+            empty.command("DEL", "kv-updater:entry-ids")
+            until(lambda: service.logged("Ready"), lambda: service.raw_log)
+
+
+class TestDeadLetters:
+    def test_a_stream_or_nothing_will_do(self, empty: Server, tmp_path: Path) -> None:
+        (row,) = Report(empty.url, *FLAGS, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], "not there yet" in row["found"]) == ("ok", True)
+        empty.command("XADD", LETTERS, "*", "payload", "")
+        (row,) = Report(empty.url, *FLAGS, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], row["found"]) == ("ok", f"{LETTERS} is a stream")
+
+    def test_a_key_of_another_type(self, empty: Server, tmp_path: Path) -> None:
+        empty.command("RPUSH", LETTERS, "one")
+        failed = Report(empty.url, *FLAGS, directory=tmp_path).only("fail")
+        assert (failed["check"], failed["found"].startswith(LETTERS)) == ("dead letters", True)
+        assert failed["advice"].endswith("dead_letter_stream")
+
+    def test_an_account_that_may_not_look_is_told_what_to_see_to(self, empty: Server, tmp_path: Path) -> None:
+        UPDATER.set_on(empty)
+        (row,) = Report(UPDATER.at(empty.url), *PATTERN, directory=tmp_path).of("dead letters")
+        assert (row["verdict"], row["advice"].endswith(f"TYPE {LETTERS}")) == ("skip", True)
+        may = UPDATER.having("(~kv-updater:dead-letters +type)")
+        may.set_on(empty)
+        (row,) = Report(may.at(empty.url), *PATTERN, directory=tmp_path).of("dead letters")
+        assert row["verdict"] == "ok"
 
 
 @pytest.fixture(scope="module", params=ONE_SINCE_REDIS_7_UNLESS_LONG)
@@ -619,7 +723,8 @@ class TestInACluster:
         for number, node in enumerate(cluster.masters):
             checks = [row["check"] for row in report.rows if row["where"] == f"127.0.0.1:{node.port}"]
             assert checks == [*ORDER[1:5], *(["cluster"] if number < 2 else []), *ORDER[5:]]
-        assert [row["check"] for row in report.rows if row["where"] == "cluster"] == ["probe", "store"]
+        of_all = [row["check"] for row in report.rows if row["where"] == "cluster"]
+        assert of_all == ["probe", "store", "dead letters"]
 
     @pytest.mark.parametrize("transport", ["pubsub", "sharded_pubsub", "stream"])
     def test_with_the_accounts_of_the_document(self, cluster: RedisCluster, tmp_path: Path, transport: str) -> None:
@@ -639,6 +744,15 @@ class TestInACluster:
         finally:
             cluster.everywhere("ACL", "DELUSER", who.user)
         assert cluster.stored() == {}
+
+    def test_for_serve_with_the_account_of_the_document(self, cluster: RedisCluster, tmp_path: Path) -> None:
+        who = account("api-server").having(*appended("The updater", "`redis+cluster://`"))
+        who.set_on(*cluster.masters)
+        try:
+            report = Report(who.at(cluster.url), "--for", "serve", "--key-prefix", "kv:", directory=tmp_path)
+        finally:
+            cluster.everywhere("ACL", "DELUSER", who.user)
+        assert "fail" not in report.verdicts, report.bad()
 
     def test_a_node_under_a_plain_url_and_the_other_way_round(
         self, cluster: RedisCluster, empty: Server, tmp_path: Path

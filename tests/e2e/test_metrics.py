@@ -134,6 +134,19 @@ def test_a_subscription_that_is_lost(server: Server, redis_url: str, tmp_path: P
         assert 0 <= body["last_gap"]["ended_ago"] < 30
 
 
+def test_a_subscription_that_is_in_doubt(server: Server, tmp_path: Path) -> None:
+    with Server(server.kind) as own:
+        own.command("ACL", "SETUSER", "updater", "on", ">right", "~*", "&*", "+@all")
+        url = own.url.replace("://", "://updater:right@")
+        with observed(url, "--probe-interval", "100ms", directory=tmp_path) as api:
+            shows(api, subscription_up=1, subscription_proved=1, ready=1)
+            own.command("ACL", "SETUSER", "updater", "-publish")
+            api.service.says("Probe refused")
+            until(lambda: [scraped(api)[f"subscription_{what}"] for what in ("up", "proved")] == [1, 0])
+            own.command("ACL", "SETUSER", "updater", "+publish")
+            shows(api, subscription_proved=1)
+
+
 def test_a_server_that_is_away(tmp_path: Path) -> None:
     with Server(data_dir=tmp_path) as own, observed(own.url, "--probe-interval", "100ms", directory=tmp_path) as api:
         first = shows(api, subscription_up=1, ready=1, probe_round_trip_seconds=0.000001)["probe_round_trip_seconds"]

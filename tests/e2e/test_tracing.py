@@ -3,8 +3,10 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -13,13 +15,16 @@ from tests.servers import Server
 from tests.service import Publisher, Service, started, stored, until
 from tests.world import record
 
+Entry = dict[str, Any]
+
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector(HTTPServer):
     """Takes spans as OTLP has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
         self.resources: list[ExportTraceServiceRequest] = []
         super().__init__(("127.0.0.1", 0), _Taking)
 
@@ -34,7 +39,7 @@ class _Taking(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.resources.append(ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -43,7 +48,19 @@ class _Taking(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as running:
+    with _collecting(200) as running:
+        yield running
+
+
+@pytest.fixture
+def refusing() -> Iterator[Collector]:
+    with _collecting(400) as running:
+        yield running
+
+
+@contextmanager
+def _collecting(status: int) -> Iterator[Collector]:
+    with Collector(status) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield running
@@ -66,6 +83,12 @@ def publish(server: Server, service: Service) -> None:
     with Publisher(server.port) as publisher:
         publisher.publish(payloads)
     until(lambda: len(stored(server)) == 4, lambda: service.raw_log)
+
+
+def not_of_messages(service: Service) -> list[Entry]:
+    """What the log has from WARNING on, but for the times that the messages lack."""
+    entries = [entry for entry in service.entries if entry["level"] not in ("INFO", "DEBUG")]
+    return [entry for entry in entries if not entry["message"].startswith("Message without a time")]
 
 
 def test_a_trace_goes_on_to_the_stored_record(
@@ -96,3 +119,20 @@ def test_a_collector_that_is_away_holds_nothing_up(server: Server, redis_url: st
         service.says('"Subscribed"')
         publish(server, service)
         assert service.stops()["committed"] == 4
+        (told,) = not_of_messages(service)
+    assert (told["level"], told["message"], told["count"]) == ("WARNING", "Traces not delivered", None)
+
+
+def test_what_a_collector_does_not_take_is_one_line_with_its_reason(
+    server: Server, redis_url: str, tmp_path: Path, refusing: Collector
+) -> None:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": refusing.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    flags = ("--redis-url", redis_url, "--tracing", "--log-format", "json")
+    with started(*flags, directory=tmp_path, env=env) as service:
+        service.says('"Subscribed"')
+        publish(server, service)
+        service.says('"Traces not delivered"')
+        service.stops()
+        (told,) = not_of_messages(service)
+    assert (told["level"], told["message"], told["count"]) == ("WARNING", "Traces not delivered", 1)
+    assert "400" in told["detail"]

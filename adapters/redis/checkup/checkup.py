@@ -80,18 +80,18 @@ class Checkup:
         await place.look("role", server.tell_role)
         if site.messages and self._work.transport != "stream":
             await place.look("output buffer", server.tell_buffer_limit)
-        if site.records or self._work.transport == "stream":
+        writes = site.records and not self._work.reads
+        if writes or self._work.transport == "stream":
             await place.look("memory", server.tell_memory)
         await place.look("rights", lambda: try_rights(commands, way, rights, server.version))
-        if site.records:
+        if writes:
             await place.look("keyspace", lambda: self._keyspace.tell(commands))
 
     async def _use(self, site: Site, place: Place) -> None:
-        if site.messages:
-            for check, question in self._service.questions():
-                await place.look(check, question)
-        if site.records:
-            await place.look("store", lambda: self._service.takes_writes(site.setting))
+        questions = [*self._service.of_messages()] if site.messages else []
+        questions += self._service.of_records(site.setting) if site.records else []
+        for check, question in questions:
+            await place.look(check, question)
 
 
 def _where(site: Site, way: Way) -> str:

@@ -14,7 +14,7 @@ _CUT = re.compile("closed|reset|Protocol error|not a reply", re.IGNORECASE)
 # A server that has too many clients, or takes none from elsewhere, says it with the last two.
 _TURNED_DOWN = frozenset({"login", "noauth", "wrongpass", "connection", "timeout", "err", "denied"})
 _TLS_ADVICE = (
-    (re.compile("expired"), "renew the server's certificate, or set this machine's clock right"),
+    (re.compile("expired|not yet valid"), "renew the server's certificate, or set this machine's clock right"),
     (re.compile("mismatch|not valid for"), "write a name that the certificate has into {}"),
     (re.compile("VERIFY_FAILED"), "name the authority in {}: ?ssl_ca_certs=FILE"),
     # So it ends where the server wants a certificate and gets none: the handshake is over by then.

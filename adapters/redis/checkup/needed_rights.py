@@ -6,7 +6,7 @@ from typing import Any
 import hiredis
 
 from adapters.redis.checkup.message_rights import of_channels, of_shard_channels, of_streams, split_patterns
-from adapters.redis.checkup.record_rights import of_commits, useful_for_ids
+from adapters.redis.checkup.record_rights import of_commits, of_reading, useful_for_ids
 from adapters.redis.checkup.sites import Site, Work
 from adapters.redis.checkup.trials import Names, Need, Trial
 from adapters.redis.commands import Argument, unavailable
@@ -27,7 +27,8 @@ class NeededRights:
         """What it cannot do without."""
         needs = self._of_messages() if self._site.messages else []
         if self._site.records:
-            needs += of_commits(self._names, self._work, self._settled)
+            work = self._work
+            needs += of_reading(self._names) if work.reads else of_commits(self._names, work, self._settled)
         if self._clustered:
             needs.append(Need("+cluster|slots +asking", [_named("CLUSTER", "SLOTS"), _named("ASKING")]))
         return needs

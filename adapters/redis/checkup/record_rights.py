@@ -40,6 +40,11 @@ def of_commits(names: Names, work: Work, settled: Sequence[str]) -> list[Need]:
     return [Need(f"({' '.join(words)})", trials), *_of_options(names, work)]
 
 
+def of_reading(names: Names) -> list[Need]:
+    """Of one who serves records, and writes none."""
+    return [_of_reading(names), Need("+scan", [Trial("SCAN", ("SCAN", 0, "COUNT", 1))])]
+
+
 def useful_for_ids(names: Names) -> list[tuple[Argument, ...]]:
     """Lets the ids of records that have expired be forgotten."""
     return [("EXISTS", names.key), ("HRANDFIELD", names.entry_ids), ("HDEL", names.entry_ids, names.key)]
@@ -48,7 +53,7 @@ def useful_for_ids(names: Names) -> list[tuple[Argument, ...]]:
 def _of_options(names: Names, work: Work) -> list[Need]:
     needs = []
     if work.reads_back:
-        needs.append(Need(f"(%R~{names.records} +mget)", [trial("MGET", names.key, on=names.records)]))
+        needs.append(_of_reading(names))
     if channel := work.persisted_channel:
         telling = Trial(f"PUBLISH {channel}", ("EVAL", _MAY, 0, "PUBLISH", channel, ""), asks=True)
         needs.append(Need(f"(&{escaped(channel)} +publish)", [telling]))
@@ -57,3 +62,7 @@ def _of_options(names: Names, work: Work) -> list[Need]:
         adding = trial("XADD", stream, "NOMKSTREAM", "0-0", "payload", "", on=stream)
         needs.append(Need(f"(%W~{escaped(stream)} +xadd)", [adding]))
     return needs
+
+
+def _of_reading(names: Names) -> Need:
+    return Need(f"(%R~{names.records} +mget)", [trial("MGET", names.key, on=names.records)])

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
-from adapters.redis.checkup.findings import Told, fail, ok, warn
+from adapters.redis.checkup.findings import Told, fail, ok, skip, warn
 from adapters.redis.stream_replies import rows_of
 from application.ports import (
     KeyValueStore,
@@ -16,6 +17,7 @@ from application.ports import (
     SubscriptionLost,
     SubscriptionRefused,
 )
+from application.record_mirror import CHECK
 
 _STORE_ADVICE = {
     "oom": "raise maxmemory by CONFIG SET, or delete what is not needed",
@@ -24,12 +26,16 @@ _STORE_ADVICE = {
     "misconf": "see why the server cannot write to its disk: its log says it",
     "noperm": "append to the account what the rights above name",
     "clusterdown": "redis-cli --cluster check HOST:PORT shows which slots are not served",
+    "wrongtype": "delete it, or name another: entry_ids_key",
     "moved": "this is a node of a cluster: begin {} with redis+cluster",
 }
 
 
+Question = tuple[str, Callable[[], Awaitable[Told]]]
+
+
 class Asks(Protocol):
-    """What leads to the server of one stream."""
+    """What leads to the server of one key."""
 
     async def call(self, *arguments: str) -> Any:
         """The reply. Raises StoreUnavailable."""
@@ -41,33 +47,77 @@ class Asks(Protocol):
 
 
 class Service:
-    """`streams` are the ways to each stream that is read; there are none with pub/sub."""
+    """`streams` are the ways to each stream that is read; there are none with pub/sub. `letters` is that to the dead
+    letters, by the name of their stream. `reads`: it serves records, and writes none."""
 
     def __init__(
-        self, subscriber: MessageSubscriber, store: KeyValueStore, streams: dict[str, Asks], group: str, *, probes: bool
+        self,
+        subscriber: MessageSubscriber,
+        store: KeyValueStore,
+        *,
+        streams: dict[str, Asks],
+        letters: dict[str, Asks],
+        group: str,
+        probes: bool,
+        reads: bool,
     ) -> None:
         self._subscriber = subscriber
         self._store = store
         self._streams = streams
+        self._letters = letters
         self._group = group
         self._probes = probes
+        self._reads = reads
 
-    def questions(self) -> Sequence[tuple[str, Callable[[], Awaitable[Told]]]]:
-        """Those about messages, by the name of the check."""
+    def of_messages(self) -> Sequence[Question]:
+        """By the name of the check."""
         if not self._streams:
             return [("probe", self._probe)]
-        return [("stream", lambda stream=stream: self._stream(stream)) for stream in self._streams]  # type: ignore[misc]
+        return [("stream", partial(self._stream, stream)) for stream in self._streams]
 
-    async def takes_writes(self, setting: str) -> Told:
+    def of_records(self, setting: str) -> Sequence[Question]:
+        """The same. `setting` names the server."""
+        if self._reads:
+            return [("records", partial(self._gives_records, setting))]
+        letters = [("dead letters", partial(self._letters_at, stream)) for stream in self._letters]
+        return [("store", partial(self._takes_writes, setting)), *letters]
+
+    async def _takes_writes(self, setting: str) -> Told:
         """By the check that the updater makes between its commits."""
+        return await self._try_store(self._store.check, setting) or ok("would take a commit")
+
+    async def _gives_records(self, setting: str) -> Told:
+        """By the read that the API server makes where there is nothing else to read."""
+        return await self._try_store(partial(self._store.read, [CHECK]), setting) or ok("can be read")
+
+    async def _try_store(self, attempt: Callable[[], Awaitable[object]], setting: str) -> Told | None:
+        """What is wrong."""
         try:
-            await self._store.check()
+            await attempt()
         except StoreUnavailable as error:
             advice = _STORE_ADVICE.get(error.kind, "see the server's log, and what is found above")
             return fail(str(error), advice.format(setting))
         finally:
             await self._store.close()
-        return ok("would take a commit")
+        return None
+
+    async def _letters_at(self, stream: str) -> Told:
+        asks = self._letters[stream]
+        try:
+            type_ = await asks.call("TYPE", stream)
+        except StoreUnavailable as error:
+            if error.kind != "noperm":
+                raise
+            return skip(f"the account may not TYPE {stream}", f"see that it holds a stream or nothing: TYPE {stream}")
+        finally:
+            await asks.close()
+        match type_:
+            case b"stream":
+                return ok(f"{stream} is a stream")
+            case b"none":
+                return ok(f"{stream} is not there yet; the first letter makes it")
+        advice = "delete the key, or name another: dead_letter_stream"
+        return fail(f"{stream} holds another Redis type, no letter can be written", advice)
 
     async def _probe(self) -> Told:
         subscriber = self._subscriber

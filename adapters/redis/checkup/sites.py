@@ -37,8 +37,10 @@ class Site:
 
 @dataclass(frozen=True)
 class Work:
-    """What the service is set to do. `together`: a commit acknowledges stream entries, for one server has both."""
+    """What the service is set to do. `reads`: it serves records, and writes none. `together`: a commit acknowledges
+    stream entries, for one server has both."""
 
+    reads: bool
     transport: Literal["pubsub", "sharded_pubsub", "stream"]
     channels: Sequence[str]
     group: str

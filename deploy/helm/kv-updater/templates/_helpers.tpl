@@ -4,7 +4,11 @@
 {{- if not (or .Values.fullnameOverride (contains .Chart.Name .Release.Name)) }}
 {{- $name = printf "%s-%s" .Release.Name .Chart.Name }}
 {{- end }}
-{{- $name | trunc 59 | trimSuffix "-" }}
+{{- $name = $name | trunc 59 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
+{{- fail (printf "fullnameOverride: a Service cannot be called %s; set a name that begins with a letter and has only small letters, digits and hyphens" $name) }}
+{{- end }}
+{{- $name }}
 {{- end }}
 
 {{- define "kv-updater.selector" -}}
@@ -29,6 +33,30 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "kv-updater.secretName" -}}
 {{ .Values.secret.existing | default (include "kv-updater.fullname" .) }}
+{{- end }}
+
+{{/* The ports that the URLs of the servers name, and that the rules of the network do not let through, with a comma
+     between. Nothing where a rule of `egress` is for every port. */}}
+{{- define "kv-updater.closedPorts" -}}
+{{- $open := list }}
+{{- range .Values.networkPolicy.redisPorts }}{{ $open = append $open (int .) }}{{ end }}
+{{- $every := false }}
+{{- range .Values.networkPolicy.egress }}
+{{- if not .ports }}{{ $every = true }}{{ end }}
+{{- range .ports }}{{ $open = append $open (int .port) }}{{ end }}
+{{- end }}
+{{- $closed := list }}
+{{- range list .Values.secret.redis_url .Values.secret.store_url }}
+{{- if and . (not (hasPrefix "unix:" .)) }}
+{{- $default := ternary 26379 6379 (contains "+sentinel:" .) }}
+{{- $hosts := regexReplaceAll "^[^:]*://([^/?#]*@)?([^/?#]*).*$" . "${2}" }}
+{{- range splitList "," $hosts }}
+{{- $port := regexFind ":[0-9]+$" . | trimPrefix ":" | default $default | int }}
+{{- if not (has $port $open) }}{{ $closed = append $closed $port }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if not $every }}{{ uniq $closed | join ", " }}{{ end }}
 {{- end }}
 
 {{/* The configuration file. Values as JSON, which is YAML too: so no text becomes a number or a date on the way. */}}
