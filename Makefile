@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 TOOLS_READY := $(VENV)/.tools-ready
+BENCH_READY := $(VENV)/.bench-ready
+NODE_PEERS := tests/benchmarks/contestants/node
+NODE_READY := $(NODE_PEERS)/node_modules/.ready
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -38,7 +41,7 @@ deploy-test: $(DEV_READY) $(TOOLS_READY) ## the tests of what is under deploy; t
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
-bench: $(DEV_READY) ## measure against the per-message loop; takes some minutes
+bench: $(BENCH_READY) $(NODE_READY) ## measure against the per-message loop and others; takes some minutes
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(DEV_READY) ## write the hash-pinned requirements anew
@@ -48,6 +51,7 @@ lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	  --no-emit-package rfc3987-syntax --no-emit-package lark
 	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
+	@$(LOCK) --constraint requirements-dev.txt --group bench -o tests/benchmarks/requirements.txt
 
 tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
 
