@@ -52,6 +52,7 @@ lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group bench -o tests/benchmarks/requirements.txt
+	@if command -v npm >/dev/null; then npm install --prefix $(NODE_PEERS) --package-lock-only --omit-lockfile-registry-resolved --silent; fi
 
 tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
 
@@ -65,7 +66,7 @@ sbom: $(DEV_READY) ## write dist/kv-updater.cdx.json: what the image holds besid
 	@$(BIN)/python -m tests.deploy.sbom
 
 clean: ## remove everything made here
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(NODE_PEERS)/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KV-Updater needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
@@ -84,3 +85,13 @@ $(DEV_READY): requirements-dev.txt | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@ $(RUN_READY)
+
+$(BENCH_READY): tests/benchmarks/requirements.txt $(DEV_READY)
+	@$(PIP) install --no-deps --require-hashes -r tests/benchmarks/requirements.txt
+	@touch $@
+
+# Where there is no Node.js, and where they cannot be had, the benchmarks say so in their tables.
+$(NODE_READY): $(NODE_PEERS)/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix $(NODE_PEERS) --silent --ignore-scripts --no-audit --no-fund && touch $@ || echo "The peers of Node.js cannot be installed."; \
+	fi
