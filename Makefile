@@ -52,7 +52,7 @@ lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group bench -o tests/benchmarks/requirements.txt
-	@if command -v npm >/dev/null; then npm install --prefix $(NODE_PEERS) --package-lock-only --omit-lockfile-registry-resolved --silent; fi
+	@$(BIN)/python -m tests.benchmarks.contestants.node_lock
 
 tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
 

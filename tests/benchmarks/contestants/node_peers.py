@@ -29,8 +29,9 @@ def missing(package: str) -> Callable[[], str | None]:
 
 def versions() -> Mapping[str, str]:
     """Of Node.js and of the packages, where they are there."""
-    found = {"node": _node_version() or "not there"}
-    for package in _PACKAGES:
+    node = _node_version()
+    found = {"node": node or "not there"}
+    for package in _PACKAGES if node else ():
         if (description := _description(package)).exists():
             found[f"{package} (node)"] = json.loads(description.read_text())["version"]
     return found
