@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 TOOLS_READY := $(VENV)/.tools-ready
+BENCH_READY := $(VENV)/.bench-ready
+NODE_PEERS := tests/benchmarks/contestants/node
+NODE_READY := $(NODE_PEERS)/node_modules/.ready
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -38,7 +41,7 @@ deploy-test: $(DEV_READY) $(TOOLS_READY) ## the tests of what is under deploy; t
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
-bench: $(DEV_READY) ## measure against the per-message loop; takes some minutes
+bench: $(BENCH_READY) $(NODE_READY) ## measure against the per-message loop and others; takes some minutes
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: $(DEV_READY) ## write the hash-pinned requirements anew
@@ -48,6 +51,8 @@ lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	  --no-emit-package rfc3987-syntax --no-emit-package lark
 	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
+	@$(LOCK) --constraint requirements-dev.txt --group bench -o tests/benchmarks/requirements.txt
+	@$(BIN)/python -m tests.benchmarks.contestants.node_lock
 
 tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
 
@@ -61,7 +66,7 @@ sbom: $(DEV_READY) ## write dist/kv-updater.cdx.json: what the image holds besid
 	@$(BIN)/python -m tests.deploy.sbom
 
 clean: ## remove everything made here
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(NODE_PEERS)/node_modules dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KV-Updater needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
@@ -80,3 +85,13 @@ $(DEV_READY): requirements-dev.txt | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@ $(RUN_READY)
+
+$(BENCH_READY): tests/benchmarks/requirements.txt $(DEV_READY)
+	@$(PIP) install --no-deps --require-hashes -r tests/benchmarks/requirements.txt
+	@touch $@
+
+# Where there is no Node.js, and where they cannot be had, the benchmarks say so in their tables.
+$(NODE_READY): $(NODE_PEERS)/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix $(NODE_PEERS) --silent --ignore-scripts --no-audit --no-fund && touch $@ || echo "The peers of Node.js cannot be installed."; \
+	fi

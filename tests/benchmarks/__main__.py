@@ -11,15 +11,23 @@ import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import machine, report
 from .bars import judged
+from .contestants import BY_WORD
 from .failure import MeasurementError
 from .figures import Results
 from .progress import Progress
 from .scenarios import ALL
 from .session import FULL, QUICK, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from .contestants import Contestant
 
 
 def main() -> int:
@@ -29,7 +37,7 @@ def main() -> int:
     results, progress = Results(), Progress()
     with tempfile.TemporaryDirectory(prefix="kv-updater-benchmarks-") as folder:
         workspace = Path(folder)
-        session = Session(workspace, QUICK if options.quick else FULL, progress.tell)
+        session = Session(workspace, QUICK if options.quick else FULL, progress.tell, contestants=options.contestants)
         facts = {**machine.facts(workspace), "rounds": options.rounds, "quick": options.quick}
         for session.round in range(1, options.rounds + 1):
             progress.prefix = f"round {session.round} of {options.rounds}: "
@@ -47,7 +55,12 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="KV-Updater against the loop.")
-    parser.add_argument("--only", type=_names, default=list(ALL), metavar="NAMES", help=", ".join(ALL))
+    parser.add_argument(
+        "--only", type=partial(_names, ALL), default=list(ALL), metavar="NAMES", help=f"scenarios: {', '.join(ALL)}"
+    )
+    parser.add_argument(
+        "--contestants", type=_contestants, metavar="NAMES", help=f"instead of all: {', '.join(BY_WORD)}"
+    )
     parser.add_argument("--rounds", type=_positive, default=5, help="default 5")
     parser.add_argument("--quick", action="store_true", help="small counts: a smoke test, no figures that count")
     parser.add_argument("--json", type=Path, metavar="PATH", help="all samples and facts, for programs")
@@ -55,12 +68,16 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _names(text: str) -> list[str]:
+def _names(known: Collection[str], text: str) -> list[str]:
     names = list(dict.fromkeys(text.split(",")))
-    unknown = [name for name in names if name not in ALL]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(ALL)}")
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
     return names
+
+
+def _contestants(text: str) -> frozenset[Contestant]:
+    return frozenset(BY_WORD[word] for word in _names(BY_WORD, text))
 
 
 def _positive(text: str) -> int:

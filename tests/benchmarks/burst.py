@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .failure import MeasurementError
 from .publishing import ready_publisher
 from .servers import fresh_server
 from .state import StoreState
@@ -62,7 +63,8 @@ def run_burst(contestant: Contestant, load: Workload, workspace: Path, *, valida
     with ExitStack() as stack:
         server = stack.enter_context(fresh_server())
         subject = stack.enter_context(contestant.started(server, workspace, validate=validate)).process
-        publisher = stack.enter_context(ready_publisher(server, load, workspace, hold=hold))
+        publishing = ready_publisher(server, load, workspace, hold=hold, subscribers=contestant.processes)
+        publisher = stack.enter_context(publishing)
         state = StoreState(server, load, verbatim=contestant.verbatim)
         subject.wait_quiet(window=0.2, share=0.05, timeout=5.0)
         subscribed, server_cpu, usage = server.subscriber_ids(), server.cpu_seconds(), Usage(subject)
@@ -83,3 +85,15 @@ def run_burst(contestant: Contestant, load: Workload, workspace: Path, *, valida
             server_cpu_seconds=end.server_cpu_seconds - server_cpu,
             peak_mib=usage.peak_mib,
         )
+
+
+def run_drain(contestant: Contestant, load: Workload, workspace: Path) -> float:
+    """Seconds until the publisher is rid of all messages, which this contestant takes and throws away."""
+    with ExitStack() as stack:
+        server = stack.enter_context(fresh_server())
+        stack.enter_context(contestant.started(server, workspace))
+        published = stack.enter_context(ready_publisher(server, load, workspace, hold=0)).publish(lambda: None)
+        if cuts := server.output_buffer_cuts():
+            raise MeasurementError(f"cut off by the server {cuts} x")
+        seconds: float = published["seconds"]
+        return seconds

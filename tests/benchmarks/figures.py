@@ -21,6 +21,7 @@ class Figure:
 
 
 RATE = Figure("rate", "msg/s")
+MESSAGES = Figure("messages", "messages")
 CPU = Figure("cpu_us_per_message", "CPU µs/msg", 2)
 SERVER_CPU = Figure("server_cpu_us_per_message", "server µs/msg", 2)
 PEAK = Figure("peak_mib", "peak MiB", 1)

@@ -8,12 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .contestants import node_peers
 from .servers import fresh_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LIBRARIES = ("redis", "hiredis", "msgspec", "loguru", "dependency-injector", "pydantic-settings")
+_LIBRARIES = ("redis", "hiredis", "msgspec", "loguru", "dependency-injector", "pydantic-settings", "faststream")
 
 
 def facts(workspace: Path) -> Mapping[str, Any]:
@@ -26,7 +27,7 @@ def facts(workspace: Path) -> Mapping[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "server": server_version,
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": {name: _version(name) for name in _LIBRARIES} | node_peers.versions(),
         "load_at_start": [round(load, 2) for load in os.getloadavg()],
     }
 

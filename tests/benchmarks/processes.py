@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from .failure import MeasurementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -26,6 +26,17 @@ def cpu_seconds(pid: int) -> float:
     It counts nanoseconds where /proc/<pid>/stat has ticks of 10 ms. OSError where there is no such process.
     """
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+def await_quiet(used: Callable[[], float], *, window: float, share: float, timeout: float) -> bool:
+    """As `Child.wait_quiet`, for whatever tells its CPU seconds so far."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        before, since = used(), time.monotonic()
+        time.sleep(window)
+        if used() - before < share * (time.monotonic() - since):
+            return True
+    return False
 
 
 class Child:
@@ -67,13 +78,7 @@ class Child:
 
     def wait_quiet(self, *, window: float, share: float, timeout: float) -> bool:
         """True once a whole window passed with less than that share of a core; False after the timeout."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            before, since = self.cpu_seconds(), time.monotonic()
-            time.sleep(window)
-            if self.cpu_seconds() - before < share * (time.monotonic() - since):
-                return True
-        return False
+        return await_quiet(self.cpu_seconds, window=window, share=share, timeout=timeout)
 
     def _status_mib(self, field: str) -> float:
         self.require_alive()

@@ -1,8 +1,10 @@
-"""The publisher process: prebuilt PUBLISH commands from a file, pipelined as fast as the server takes them.
+"""The publisher process: prebuilt commands from a file, pipelined as fast as the server takes them.
 
-Arguments: port, file, number of commands, hold. It prints "ready", starts on a line from standard input, and
-ends with one line of JSON. `hold` is for a subscriber that would be cut off flat out: before each slice the
+Arguments: port, file, number of commands, hold, subscribers. It prints "ready", starts on a line from standard input,
+and ends with one line of JSON. `hold` is for a subscriber that would be cut off flat out: before each slice the
 publisher waits until no subscriber's output buffer (`omem` in CLIENT LIST) is above that many bytes; 0: never.
+`subscribers` is to how many each PUBLISH must go; 0: the commands are XADD, which an entry's id answers, and nobody
+is held back for.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 _SEND_BYTES = 1 << 20
 _HELD_SLICE_BYTES = 1 << 18
 _HELD_PAUSE = 0.01
+_ERROR = re.compile(rb"(?:^|\n)-([^\r]*)")
 _ASK = b"*4\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n$4\r\nTYPE\r\n$6\r\npubsub\r\n"
 
 
@@ -57,10 +60,10 @@ def _whole_bulk(reply: bytes) -> bool:
     return bool(newline) and len(body) >= int(head[1:]) + 2
 
 
-def publish(sock: socket.socket, commands: memoryview, count: int, gate: Gate) -> bytes:
-    """Sends all, reads all replies, and returns them as they came."""
+def publish(sock: socket.socket, commands: memoryview, lines: int, gate: Gate) -> bytes:
+    """Sends all, reads so many lines of replies, and returns them as they came. An error among them is the end."""
     sent, answered, replies = 0, 0, bytearray()
-    while answered < count:
+    while answered < lines:
         if sent == gate.open_to < len(commands):
             gate.widen(answered)
         may_send = sent < gate.open_to
@@ -72,13 +75,16 @@ def publish(sock: socket.socket, commands: memoryview, count: int, gate: Gate) -
                 raise ConnectionError("the server closed the publisher's connection")
             replies += received
             answered += received.count(b"\n")
+            if _ERROR.search(replies, max(0, len(replies) - len(received) - 1)):
+                break
         if writable:
             sent += sock.send(commands[sent : min(sent + _SEND_BYTES, gate.open_to)])
     return bytes(replies)
 
 
 def main() -> None:
-    port, path, count, hold = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    path = sys.argv[2]
+    port, count, hold, subscribers = (int(sys.argv[place]) for place in (1, 3, 4, 5))
     with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs the start more than it gives here)
         flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
         commands = memoryview(mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ))
@@ -88,15 +94,15 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.time()
-    replies = publish(sock, commands, count, gate)
+    replies = publish(sock, commands, count if subscribers else 2 * count, gate)
     took = time.time() - started
-    # Each reply is the number of subscribers that the message went to.
-    delivered, errors = replies.count(b":1\r\n"), replies.count(b"-")
+    error = _ERROR.search(replies)
     result = {
         "started": started,
         "seconds": took,
-        "delivered": delivered,
-        "errors": errors,
+        # PUBLISH is answered with the number of subscribers that it went to.
+        "delivered": replies.count(b":%d\r\n" % subscribers if subscribers else b"$"),
+        "error": error and error[1].decode(),
         "buffered": gate.peak,
     }
     print(json.dumps(result), flush=True)

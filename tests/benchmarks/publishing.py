@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .failure import MeasurementError
 from .processes import Child, running
@@ -31,13 +31,13 @@ class Publisher:
         self._process = process
         self._line(lambda: None)  # "ready"
 
-    def publish(self, meanwhile: Callable[[], None]) -> dict[str, float]:
+    def publish(self, meanwhile: Callable[[], None]) -> dict[str, Any]:
         """Started (wall clock), seconds, delivered, buffered (bytes); `meanwhile` is called ten times a second."""
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
-        result: dict[str, float] = json.loads(self._line(meanwhile))
-        if result["errors"]:
-            raise MeasurementError(f"the server refused {result['errors']} PUBLISH commands")
+        result: dict[str, Any] = json.loads(self._line(meanwhile))
+        if result["error"]:
+            raise MeasurementError(f"the server refused a message: {result['error']}")
         return result
 
     def _line(self, meanwhile: Callable[[], None]) -> bytes:
@@ -54,8 +54,11 @@ class Publisher:
 
 
 @contextmanager
-def ready_publisher(server: Server, load: Workload, workspace: Path, *, hold: int) -> Iterator[Publisher]:
-    arguments = [str(server.port), str(load.commands), str(load.messages), str(hold)]
-    command = [sys.executable, "-S", _SCRIPT, *arguments]
+def ready_publisher(
+    server: Server, load: Workload, workspace: Path, *, hold: int, subscribers: int = 1
+) -> Iterator[Publisher]:
+    """`hold` and `subscribers`: see the publisher; a stream has no subscribers."""
+    counts = (load.messages, hold, 0 if load.transport == "stream" else subscribers)
+    command = [sys.executable, "-S", _SCRIPT, str(server.port), str(load.commands), *map(str, counts)]
     with running(command, log=workspace / "publisher.log", piped=True) as process:
         yield Publisher(process)

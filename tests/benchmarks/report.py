@@ -89,7 +89,8 @@ def _ratios(scenario: Scenario, results: Results) -> Iterator[list[str]]:
             compared = figure in scenario.compared
             ratio = results.ratio(scenario.name, OURS.name, baseline, figure.name) if compared else None
             row.append(ratio.text(3 if ratio.median < 1 else 2) + " x" if ratio else "")
-        yield row
+        if any(row[1:]):
+            yield row
 
 
 def _remarks(scenario: Scenario, results: Results) -> Iterator[str]:

@@ -40,6 +40,10 @@ class Server:
         count: int = self.wire.call("PUBSUB", "NUMSUB", CHANNEL)[1]
         return count
 
+    def stream_readers(self) -> int:
+        """Clients that wait for an entry: nobody else waits for anything here."""
+        return int(self._info("clients")["blocked_clients"])
+
     def subscriber_ids(self) -> frozenset[str]:
         """The ids of the connections in subscribe mode; one that was cut comes back with another."""
         clients = self.wire.call("CLIENT", "LIST", "TYPE", "pubsub").decode().splitlines()

@@ -9,7 +9,7 @@ from . import workload
 from .burst import Burst, run_burst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from .contestants import Contestant
@@ -22,6 +22,7 @@ class Scale:
 
     messages: int
     few_keys: int
+    many_keys: int
     flood: int
     latency_samples: int
     idle_seconds: float
@@ -34,6 +35,7 @@ class Scale:
 FULL = Scale(
     messages=100_000,
     few_keys=1_000,
+    many_keys=10_000,
     flood=1_000_000,
     latency_samples=3_000,
     idle_seconds=10,
@@ -45,6 +47,7 @@ FULL = Scale(
 QUICK = Scale(
     messages=10_000,
     few_keys=1_000,
+    many_keys=10_000,
     flood=100_000,
     latency_samples=300,
     idle_seconds=2,
@@ -63,16 +66,22 @@ class Session:
     scale: Scale
     tell: Callable[[str], None]
     round: int = 0
-    _workloads: dict[tuple[int, int], Workload] = field(default_factory=dict)
+    contestants: frozenset[Contestant] | None = None  # the chosen ones; None: all
+    _workloads: dict[tuple[int, int, str], Workload] = field(default_factory=dict)
     _bursts: dict[tuple[int, Contestant, Workload, bool], Burst] = field(default_factory=dict)
 
-    def workload(self, messages: int, keys: int) -> Workload:
+    def chosen(self, contestants: Iterable[Contestant]) -> list[Contestant]:
+        """Those of them that are to be measured, in their order."""
+        return [one for one in contestants if self.contestants is None or one in self.contestants]
+
+    def workload(self, messages: int, keys: int, transport: str = "pubsub") -> Workload:
         """Built at the first call."""
-        if (messages, keys) not in self._workloads:
+        asked = (messages, keys, transport)
+        if asked not in self._workloads:
             self.tell(f"building {messages:,} messages over {keys:,} keys")
-            path = self.workspace / f"commands-{messages}-{keys}"
-            self._workloads[messages, keys] = workload.build(path, messages, keys)
-        return self._workloads[messages, keys]
+            path = self.workspace / f"commands-{messages}-{keys}-{transport}"
+            self._workloads[asked] = workload.build(path, messages, keys, transport)
+        return self._workloads[asked]
 
     def burst(self, contestant: Contestant, load: Workload, *, validate: bool) -> Burst:
         """Measured once a round, however many scenarios compare with it."""

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .servers import CHANNEL
 from .wire import packed
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 300.0
 _POLLED_KEYS = 16
+_OF_STREAMS = (CHANNEL, "kv-updater:entry-ids")  # what is there besides the records: the stream, the ids of ties
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class StoreState:
         self._server = server
         self._load = load
         self._verbatim = verbatim
-        commands = (("MULTI",), ("TIME",), ("MGET", *load.keys), ("DBSIZE",), ("EXEC",))
+        others = [("EXISTS", *_OF_STREAMS)] if load.transport == "stream" else []
+        commands = (("MULTI",), ("TIME",), ("MGET", *load.keys), *others, ("DBSIZE",), ("EXEC",))
         self._read_all = b"".join(packed(*words) for words in commands)
         self._replies = len(commands)
         self._reading_cpu = 0.0
@@ -59,9 +62,9 @@ class StoreState:
 
     def _read(self) -> Reading:
         before = self._server.cpu_seconds()
-        (seconds, micros), stored, size = self._server.wire.exchange(self._read_all, self._replies)
+        (seconds, micros), stored, *others, size = self._server.wire.exchange(self._read_all, self._replies)
         wrong = self._wrong(self._load.keys, stored)
-        unexpected = size - sum(value is not None for value in stored)
+        unexpected = size - sum(others) - sum(value is not None for value in stored)
         reading = Reading(int(seconds) + int(micros) / 1e6, len(wrong) + unexpected, before - self._reading_cpu)
         self._reading_cpu += self._server.cpu_seconds() - before
         self._polled = wrong[:_POLLED_KEYS] or self._polled

@@ -1,6 +1,7 @@
-"""The messages of a run, built once as ready PUBLISH commands in a file, and the state they must lead to.
+"""The messages of a run, built once as ready commands in a file, and the state they must lead to.
 
 A message has about 220 bytes. `updated` grows by a microsecond with each one, so the newest of a key is its last.
+`valid` is a hundred years later: where records expire at it, they are written so, and none does during a run.
 `values` has texts that a parse and a dump change (21.50): a byte-exact record is told from an equal one.
 """
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FIRST = datetime(2025, 11, 22, 20, 28, 41, tzinfo=UTC)
-_PERIOD = timedelta(minutes=5)
-_COMMAND = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n"
+_VALIDITY = timedelta(days=36_500)
+_PUBLISH = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n"
+_ADD = b"*5\r\n$4\r\nXADD\r\n$%d\r\n%s\r\n$1\r\n*\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n"
 _SEED = 1
 
 
@@ -54,6 +56,7 @@ class Workload:
     commands: Path
     expected: Mapping[str, bytes] = field(repr=False)
     last_key: str  # that of the last message
+    transport: str = "pubsub"  # or "stream": what the commands do with the messages
 
     @cached_property
     def keys(self) -> list[str]:
@@ -81,11 +84,13 @@ def message(number: int, key: int) -> Message:
     return Message(f"sensor:{key:06d}", f'"{updated}.{micro:06d}Z"', f'"{valid}.{micro:06d}Z"', values)
 
 
-def publish_command(payload: bytes) -> bytes:
-    return _COMMAND % (len(CHANNEL), CHANNEL.encode(), len(payload), payload)
+def publish_command(payload: bytes, transport: str = "pubsub") -> bytes:
+    """PUBLISH to the channel; or, for "stream", XADD to the stream of that name."""
+    command = _ADD if transport == "stream" else _PUBLISH
+    return command % (len(CHANNEL), CHANNEL.encode(), len(payload), payload)
 
 
-def build(path: Path, messages: int, keys: int) -> Workload:
+def build(path: Path, messages: int, keys: int, transport: str = "pubsub") -> Workload:
     """Writes the commands to the path. As many keys as messages: every key once, in random order."""
     last: dict[str, Message] = {}
     current = message(0, 0)
@@ -93,10 +98,10 @@ def build(path: Path, messages: int, keys: int) -> Workload:
         for number, key in enumerate(_order(messages, keys)):
             current = message(number, key)
             last[current.key] = current
-            file.write(publish_command(current.payload))
+            file.write(publish_command(current.payload, transport))
     expected = {key: newest.record for key, newest in last.items()}
     title = f"{messages:,} messages over {keys:,} keys"
-    return Workload(title, messages, path, expected, current.key)
+    return Workload(title, messages, path, expected, current.key, transport)
 
 
 def _order(messages: int, keys: int) -> Iterator[int]:
@@ -110,7 +115,7 @@ def _order(messages: int, keys: int) -> Iterator[int]:
 @lru_cache(maxsize=16)
 def _clock(second: int) -> tuple[str, str]:
     updated = _FIRST + timedelta(seconds=second)
-    return f"{updated:%Y-%m-%dT%H:%M:%S}", f"{updated + _PERIOD:%Y-%m-%dT%H:%M:%S}"
+    return f"{updated:%Y-%m-%dT%H:%M:%S}", f"{updated + _VALIDITY:%Y-%m-%dT%H:%M:%S}"
 
 
 def _members(record: bytes) -> list[tuple[str, bytes]] | None:

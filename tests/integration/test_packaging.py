@@ -12,7 +12,9 @@ LOCKS = (
     "requirements-dev.txt",
     "deploy/image/requirements.txt",
     "deploy/image/build-requirements.txt",
+    "tests/benchmarks/requirements.txt",
 )
+NODE_LOCK = "tests/benchmarks/contestants/node/package-lock.json"
 
 
 def test_the_wheel_holds_the_rooms_the_script_and_the_command(tmp_path: Path) -> None:
@@ -42,6 +44,26 @@ def test_locks_are_pinned_by_hash_and_hold_no_address() -> None:
         assert all(
             re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines if line.startswith(" ")
         )
+
+
+def test_the_lock_of_node_is_pinned_by_hash_and_holds_no_address() -> None:
+    import json
+
+    text = (ROOT / NODE_LOCK).read_text("utf-8")
+    packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert packages
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert "://" not in text
+
+
+def test_what_the_benchmarks_add_has_the_versions_that_the_tests_have() -> None:
+    development, benchmarks = (
+        dict(re.findall(r"(?m)^(\S+)==(\S+)", (ROOT / name).read_text("utf-8")))
+        for name in ("requirements-dev.txt", "tests/benchmarks/requirements.txt")
+    )
+    shared = development.keys() & benchmarks.keys()
+    assert "redis" in shared
+    assert {name: development[name] for name in shared} == {name: benchmarks[name] for name in shared}
 
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:

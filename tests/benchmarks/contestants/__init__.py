@@ -1,88 +1,107 @@
-"""Who is measured: how each one is started, and what is asked of it."""
+"""Who is measured. A new contestant is an entry here and, where it needs one, a program beside.
+
+Each peer does what the loop does: it parses a message, and stores what its record has of it with one SET.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.failure import MeasurementError
-from tests.benchmarks.processes import Child, running
-from tests.benchmarks.servers import CHANNEL
+from . import node_peers
+from .contestant import Contestant, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from tests.benchmarks.servers import Server
-
-_ROOT = Path(__file__).resolve().parents[3]
-_PREFIX = "KV_UPDATER_"
-_SUBSCRIBED_TIMEOUT = 20.0
-_POLL = 0.005
+__all__ = [
+    "ASYNCIO", "BY_WORD", "CEILING", "FASTSTREAM", "IOREDIS", "LOOP", "NODE_REDIS", "OURS", "OURS_EXPIRY",
+    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "Contestant", "Started",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A subscriber under measurement, configured by the same environment variables as the service."""
-
-    name: str
-    command: tuple[str, ...]
-    verbatim: bool  # its records must keep the text of the message, not only its meaning
-    hold_bytes: int  # its output buffer at the server up to which it is fed; 0: flat out, whatever happens
-
-    @contextmanager
-    def started(self, server: Server, workspace: Path, *, validate: bool = False) -> Iterator[Started]:
-        """The running contestant, subscribed. It runs in an empty folder: no `.env` is read by accident."""
-        home = Path(tempfile.mkdtemp(prefix="contestant-", dir=workspace))
-        begun = time.monotonic()
-        with running(self.command, log=home / "log", cwd=home, env=_environment(server, validate=validate)) as process:
-            _await_subscription(server, process)
-            yield Started(process, time.monotonic() - begun)
+def _script(name: str) -> tuple[str, ...]:
+    return (sys.executable, str(Path(__file__).with_name(name)))
 
 
-@dataclass(frozen=True)
-class Started:
-    """The process, and the seconds from its start to its subscription."""
-
-    process: Child
-    ready_seconds: float
-
-
-def _environment(server: Server, *, validate: bool) -> Mapping[str, str]:
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith(_PREFIX)}
-    return inherited | {
-        "PYTHONPATH": str(_ROOT),
-        _PREFIX + "REDIS_URL": server.url,
-        _PREFIX + "CHANNEL": CHANNEL,
-        _PREFIX + "VALIDATE": "true" if validate else "false",
-    }
-
-
-def _await_subscription(server: Server, process: Child) -> None:
-    deadline = time.monotonic() + _SUBSCRIBED_TIMEOUT
-    while not server.subscribers():
-        process.require_alive()
-        if time.monotonic() > deadline:
-            raise MeasurementError(f"not subscribed within {_SUBSCRIBED_TIMEOUT:.0f} s")
-        time.sleep(_POLL)
+def _faststream_missing() -> str | None:
+    return None if find_spec("faststream") else "faststream is not installed: `make bench` does that"
 
 
 # Flat out, the loop is cut off by the server (`flood` shows it). So that its own capacity is measured, it is fed
 # as fast as it takes: 3 MiB and one slice of the publisher are below 4 MB of output buffer, and it never rests.
-LOOP = Contestant(
-    name="loop",
-    command=(sys.executable, str(Path(__file__).with_name("loop.py"))),
+_AS_IT_TAKES = 3 << 20
+
+LOOP = Contestant(name="loop", command=_script("loop.py"), verbatim=False, hold_bytes=_AS_IT_TAKES)
+
+# Both wait for each SET before they read on, as the loop does, and would be cut off like it.
+ASYNCIO = Contestant(name="redis-py asyncio", command=_script("aio_loop.py"), verbatim=False, hold_bytes=_AS_IT_TAKES)
+FASTSTREAM = Contestant(
+    name="FastStream",
+    command=_script("fast_stream.py"),
     verbatim=False,
-    hold_bytes=3 << 20,
+    hold_bytes=_AS_IT_TAKES,
+    missing=_faststream_missing,
 )
+
+# Both read on while their SETs are under way, but a turn of their event loop takes in little of what comes: of a burst
+# as long as that of `flood` they would be cut off too, and a shorter one comes near to it. Held, they are no slower.
+IOREDIS = Contestant(
+    name="ioredis",
+    command=node_peers.command("ioredis.mjs"),
+    verbatim=False,
+    hold_bytes=_AS_IT_TAKES,
+    missing=node_peers.missing("ioredis"),
+)
+NODE_REDIS = Contestant(
+    name="node-redis",
+    command=node_peers.command("node-redis.mjs"),
+    verbatim=False,
+    hold_bytes=_AS_IT_TAKES,
+    missing=node_peers.missing("redis"),
+)
+
+# Nobody holds anything back for the service, however it is set.
 OURS = Contestant(
     name="kv-updater",
     command=(sys.executable, "-m", "entrypoints.cli", "run"),
     verbatim=True,
     hold_bytes=0,
 )
+OURS_VALIDATE = replace(OURS, name="kv-updater, validate", options={"validate": "true"})
+OURS_EXPIRY = replace(OURS, name="kv-updater, expiry", options={"expire_at_valid": "true"})
+OURS_FULL = replace(
+    OURS,
+    name="kv-updater, everything on",
+    options={
+        "validate": "true",
+        "expire_at_valid": "true",
+        "dead_letter_stream": "dead-letters",
+        "persisted_channel": "persisted",
+        "http_port": "0",  # a free one: probes, and metrics that are kept
+    },
+)
+OURS_STREAM = replace(OURS, name="kv-updater, stream", transport="stream")
+OURS_TWO = replace(OURS, name="kv-updater, two replicas", processes=2)
+
+# Stores nothing, so it has no state that could be right: what counts is how fast the publisher gets rid of it all.
+CEILING = Contestant(name="drain only", command=_script("drain.py"), verbatim=False, hold_bytes=0)
+
+BY_WORD: Mapping[str, Contestant] = {
+    "loop": LOOP,
+    "asyncio": ASYNCIO,
+    "faststream": FASTSTREAM,
+    "ioredis": IOREDIS,
+    "node-redis": NODE_REDIS,
+    "kv-updater": OURS,
+    "validate": OURS_VALIDATE,
+    "expiry": OURS_EXPIRY,
+    "full": OURS_FULL,
+    "stream": OURS_STREAM,
+    "two": OURS_TWO,
+    "drain": CEILING,
+}
+"""By the words of the command line."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, fan_out, idle, latency
+from . import bursts, fan_out, flood, idle, latency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +15,12 @@ ALL: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         bursts.FEW_KEYS,
+        bursts.MANY_KEYS,
         bursts.ALL_DIFFERENT,
         bursts.FEW_KEYS_VALIDATE,
         bursts.ALL_DIFFERENT_VALIDATE,
-        bursts.FLOOD,
+        bursts.STREAM,
+        flood.FLOOD,
         latency.LATENCY,
         idle.IDLE,
         fan_out.FAN_OUT,

@@ -1,79 +1,103 @@
-"""Throughput and loss: a burst of messages over few keys or all different, with and without validation."""
+"""Throughput: a burst of messages over few keys, many, or all different, with and without validation.
+
+The slowest get a tenth of the messages: their rate is soon told, and the table says how many each one got. Drain only
+stores nothing; its rate is that at which the publisher gets rid of its messages, which is the most that there can be.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.burst import run_burst
-from tests.benchmarks.contestants import LOOP, OURS, Contestant
-from tests.benchmarks.figures import CPU, CUTS, PEAK, RATE, SERVER_CPU, UNDELIVERED, WRONG, Sample
+from tests.benchmarks.burst import run_drain
+from tests.benchmarks.contestants import (
+    ASYNCIO,
+    CEILING,
+    FASTSTREAM,
+    IOREDIS,
+    LOOP,
+    NODE_REDIS,
+    OURS,
+    OURS_EXPIRY,
+    OURS_FULL,
+    OURS_STREAM,
+    OURS_TWO,
+    OURS_VALIDATE,
+)
+from tests.benchmarks.figures import CPU, CUTS, MESSAGES, PEAK, RATE, SERVER_CPU, UNDELIVERED, WRONG, Sample
 
 from .scenario import Outcome, Scenario, attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.benchmarks.burst import Burst
+    from tests.benchmarks.contestants import Contestant
     from tests.benchmarks.session import Scale, Session
+    from tests.benchmarks.workload import Workload
 
 PLAIN_LOOP = "loop, plain"
-_CAPACITY = (RATE, CPU, SERVER_CPU, PEAK, WRONG, CUTS)
-_LOSS = (CUTS, UNDELIVERED, WRONG, PEAK, RATE)
+_CAPACITY = (MESSAGES, RATE, CPU, SERVER_CPU, PEAK, WRONG, CUTS)
+_SLOWEST = frozenset({ASYNCIO, FASTSTREAM})
+_PEERS = (LOOP, ASYNCIO, FASTSTREAM, IOREDIS, NODE_REDIS)
+_MODES = (OURS, OURS_VALIDATE, OURS_EXPIRY, OURS_FULL, OURS_TWO)
 
 
-def _plain(keys: Callable[[Scale], int]) -> Callable[[str, Session], Iterator[Sample]]:
+@dataclass(frozen=True)
+class _Spread:
+    """Over how many keys so many messages go, and what the title says of it."""
+
+    keys: Callable[[Scale, int], int]
+
+    def load(self, session: Session, contestant: Contestant) -> Workload:
+        messages = session.scale.messages // (10 if contestant in _SLOWEST else 1)
+        return session.workload(messages, self.keys(session.scale, messages), contestant.transport)
+
+    def title(self, suffix: str = "") -> Callable[[Scale], str]:
+        return lambda scale: f"{scale.messages:,} messages over {self.keys(scale, scale.messages):,} keys{suffix}"
+
+
+def _plain(spread: _Spread, contestants: Sequence[Contestant]) -> Callable[[str, Session], Iterator[Sample]]:
     def measure(name: str, session: Session) -> Iterator[Sample]:
-        for contestant in (LOOP, OURS):
-            yield _capacity(name, contestant.name, session, contestant, keys, validate=False)
+        for contestant in session.chosen(contestants):
+            yield _capacity(name, contestant.name, session, contestant, spread, validate=False)
 
     return measure
 
 
-def _validated(keys: Callable[[Scale], int]) -> Callable[[str, Session], Iterator[Sample]]:
+def _validated(spread: _Spread) -> Callable[[str, Session], Iterator[Sample]]:
     """The loop without read-back is a contestant too: the same run of this round as in the plain scenario."""
 
     def measure(name: str, session: Session) -> Iterator[Sample]:
-        yield _capacity(name, PLAIN_LOOP, session, LOOP, keys, validate=False)
-        for contestant in (LOOP, OURS):
-            yield _capacity(name, contestant.name, session, contestant, keys, validate=True)
+        for contestant in session.chosen((LOOP,)):
+            yield _capacity(name, PLAIN_LOOP, session, contestant, spread, validate=False)
+        for contestant in session.chosen((LOOP, OURS)):
+            yield _capacity(name, contestant.name, session, contestant, spread, validate=True)
 
     return measure
 
 
 def _capacity(
-    name: str,
-    shown: str,
-    session: Session,
-    contestant: Contestant,
-    keys: Callable[[Scale], int],
-    *,
-    validate: bool,
+    name: str, shown: str, session: Session, contestant: Contestant, spread: _Spread, *, validate: bool
 ) -> Sample:
-    load = session.workload(session.scale.messages, keys(session.scale))
+    load = spread.load(session, contestant)
 
     def measure() -> Outcome:
         burst = session.burst(contestant, load, validate=validate)
-        return Outcome(_figures(burst), failure=burst.loss)
+        return Outcome(figures_of(burst), failure=burst.loss)
 
-    return attempt(name, shown, session, measure)
+    def drain() -> Outcome:
+        seconds = run_drain(contestant, load, session.workspace)
+        figures = {MESSAGES.name: load.messages, RATE.name: load.messages / seconds, "publish_seconds": seconds}
+        return Outcome(figures)
 
-
-def _flood(name: str, session: Session) -> Iterator[Sample]:
-    """Nobody is spared here. What is lost is the figure, so it is not a failed measurement."""
-    load = session.workload(session.scale.flood, session.scale.few_keys)
-
-    def measure(contestant: Contestant) -> Outcome:
-        burst = run_burst(contestant, load, session.workspace, validate=False, hold=0)
-        died_by_itself = burst.ended is not None and not burst.cut_offs
-        return Outcome(_figures(burst), failure=burst.ended if died_by_itself else None, note=burst.loss)
-
-    for contestant in (LOOP, OURS):
-        yield attempt(name, contestant.name, session, partial(measure, contestant))
+    return attempt(name, shown, session, drain if contestant is CEILING else measure)
 
 
-def _figures(burst: Burst) -> dict[str, float]:
+def figures_of(burst: Burst) -> dict[str, float]:
+    """Without a rate after any loss."""
     figures = {
+        MESSAGES.name: float(burst.messages),
         CPU.name: burst.cpu_seconds / burst.messages * 1e6,
         SERVER_CPU.name: burst.server_cpu_seconds / burst.messages * 1e6,
         PEAK.name: burst.peak_mib,
@@ -88,41 +112,29 @@ def _figures(burst: Burst) -> dict[str, float]:
     return figures
 
 
-def _few(scale: Scale) -> int:
-    return scale.few_keys
+_FEW = _Spread(lambda scale, _: scale.few_keys)
+_MANY = _Spread(lambda scale, _: scale.many_keys)
+_DIFFERENT = _Spread(lambda _, messages: messages)
+_EVERYBODY = (*_PEERS, *_MODES, CEILING)
+_RATIOS = (RATE, CPU)
+_BASELINES = (LOOP.name, IOREDIS.name)
+_PAIR = (LOOP.name, PLAIN_LOOP)
+_READ_BACK = ", each record read back"
 
-
-def _different(scale: Scale) -> int:
-    return scale.messages
-
-
-def _title(keys: Callable[[Scale], int], suffix: str = "") -> Callable[[Scale], str]:
-    return lambda scale: f"{scale.messages:,} messages over {keys(scale):,} keys{suffix}"
-
-
-FEW_KEYS = Scenario("few-keys", _title(_few), _CAPACITY, (RATE, CPU), (LOOP.name,), _plain(_few))
-ALL_DIFFERENT = Scenario("all-different", _title(_different), _CAPACITY, (RATE, CPU), (LOOP.name,), _plain(_different))
-FEW_KEYS_VALIDATE = Scenario(
-    "few-keys-validate",
-    _title(_few, ", each record read back"),
-    _CAPACITY,
-    (RATE, CPU),
-    (LOOP.name, PLAIN_LOOP),
-    _validated(_few),
+FEW_KEYS = Scenario("few-keys", _FEW.title(), _CAPACITY, _RATIOS, _BASELINES, _plain(_FEW, _EVERYBODY))
+MANY_KEYS = Scenario("many-keys", _MANY.title(), _CAPACITY, _RATIOS, _BASELINES, _plain(_MANY, _EVERYBODY))
+ALL_DIFFERENT = Scenario(
+    "all-different", _DIFFERENT.title(), _CAPACITY, _RATIOS, _BASELINES, _plain(_DIFFERENT, _EVERYBODY)
 )
+FEW_KEYS_VALIDATE = Scenario("few-keys-validate", _FEW.title(_READ_BACK), _CAPACITY, _RATIOS, _PAIR, _validated(_FEW))
 ALL_DIFFERENT_VALIDATE = Scenario(
-    "all-different-validate",
-    _title(_different, ", each record read back"),
-    _CAPACITY,
-    (RATE, CPU),
-    (LOOP.name, PLAIN_LOOP),
-    _validated(_different),
+    "all-different-validate", _DIFFERENT.title(_READ_BACK), _CAPACITY, _RATIOS, _PAIR, _validated(_DIFFERENT)
 )
-FLOOD = Scenario(
-    "flood",
-    lambda scale: f"{scale.flood:,} messages over {scale.few_keys:,} keys in one burst, nobody held back for",
-    _LOSS,
+STREAM = Scenario(
+    "stream",
+    _FEW.title(", as entries of a stream, each acknowledged, and on pub/sub"),
+    _CAPACITY,
+    _RATIOS,
     (),
-    (),
-    _flood,
+    _plain(_FEW, (OURS, OURS_STREAM)),
 )

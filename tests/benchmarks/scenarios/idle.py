@@ -22,7 +22,7 @@ _SETTLING = 1.0
 
 
 def _measure(name: str, session: Session) -> Iterator[Sample]:
-    for contestant in (LOOP, OURS):
+    for contestant in session.chosen((LOOP, OURS)):
         yield attempt(name, contestant.name, session, partial(_rest, contestant, session))
 
 

@@ -82,7 +82,7 @@ class _Subject:
 
 
 def _measure(name: str, session: Session) -> Iterator[Sample]:
-    subjects = [_Subject(LOOP), _Subject(OURS)]
+    subjects = [_Subject(contestant) for contestant in session.chosen((LOOP, OURS))]
     session.tell(f"{name}: {session.scale.latency_samples:,} samples of each, in turn")
     with ExitStack() as stack:
         for subject in subjects:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.failure import MeasurementError
+from tests.benchmarks.failure import CannotRunHere, MeasurementError
 from tests.benchmarks.figures import Sample
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def attempt(scenario: str, contestant: str, session: Session, measure: Callable[
     session.tell(f"{scenario}: {contestant}")
     try:
         outcome = measure()
+    except CannotRunHere as reason:
+        outcome = Outcome({}, note=f"not measured: {reason}")
     except (MeasurementError, OSError) as error:
         outcome = Outcome({}, failure=str(error) or type(error).__name__)
     return Sample(scenario, contestant, session.round, outcome.figures, outcome.failure, outcome.note)
