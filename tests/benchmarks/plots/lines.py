@@ -37,7 +37,7 @@ def draw(
     theme: Theme, *, title: str, subtitle: str, panels: Sequence[Panel], caption: Sequence[str], remarks: Sequence[str]
 ) -> Sheet:
     """The panels of one scenario."""
-    rows = list(_rows(panels))
+    rows = _rows(panels)
     styles = _styles(theme, list(dict.fromkeys(subject for panel in panels for subject in panel.subjects)))
     places = list(_places(list(styles)))
     head = places[-1][2] + _ENTRY_ROW
@@ -49,15 +49,12 @@ def draw(
     return sheet
 
 
-def _rows(panels: Sequence[Panel]) -> Iterator[list[Box]]:
+def _rows(panels: Sequence[Panel]) -> list[list[Box]]:
     half = WIDTH / 2 if len(panels) > 1 else 0.0
-    for at, panel in enumerate(panels):
-        heading = FIGURES[panel.figure] + (" (log)" if _wide(panel) else "")
-        if at % 2 == 0:
-            row = [Box(heading, "", _HEIGHT, _LEFT, half + _RIGHT)]
-            yield row
-        else:
-            row.append(Box(heading, "", _HEIGHT, half + _LEFT, _RIGHT, half + EDGE))
+    places = ((_LEFT, half + _RIGHT, EDGE), (half + _LEFT, _RIGHT, half + EDGE))
+    headings = [FIGURES[panel.figure] + (" (log)" if _wide(panel) else "") for panel in panels]
+    boxes = [Box(heading, "", _HEIGHT, *places[at % 2]) for at, heading in enumerate(headings)]
+    return [boxes[at : at + 2] for at in range(0, len(boxes), 2)]
 
 
 def _wide(panel: Panel) -> bool:
@@ -110,7 +107,7 @@ def _lines(axes: Axes, theme: Theme, panel: Panel, styles: Mapping[str, Style]) 
 
 
 def _numbers(axes: Axes, panel: Panel) -> None:
-    """Only numbers that were measured, the first and the last among them."""
+    """Only numbers that were measured, the last among them."""
     numbers = sorted(panel.labels)
     step = -(-(len(numbers) - 1) // (_MOST_LABELS - 1)) or 1
     shown = numbers[::-step][::-1]

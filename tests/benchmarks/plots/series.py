@@ -37,11 +37,12 @@ def point(contestant: str) -> Point | None:
 
 
 def points(contestants: Iterable[str]) -> list[Point]:
-    """Those that belong to a series: a number that a subject has alone is a part of its name ("2 replicas").
+    """Those that belong to a series.
 
-    A subject that could not be measured at more than one is in the series of the others.
+    A number that a subject has alone is a part of its name ("2 replicas"), unless it is in the series of another. So
+    is zero, which has no place on a logarithmic scale.
     """
-    found = [at for contestant in contestants if (at := point(contestant))]
+    found = [at for contestant in contestants if (at := point(contestant)) and at.number > 0]
     numbers: dict[tuple[str, str], set[float]] = defaultdict(set)
     for at in found:
         numbers[at.subject, at.unit].add(at.number)
