@@ -5,6 +5,8 @@ Measured in DejaVu Sans, which is wider than what browsers commonly take for san
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from matplotlib.font_manager import FontProperties
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 SIZE = 8.5
 
 
+@lru_cache(maxsize=4096)
 def width(text: str, *, size: float = SIZE, bold: bool = True) -> float:
     """Points."""
     font = FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
@@ -30,8 +33,10 @@ def widest(texts: Iterable[str]) -> float:
 def shortened(text: str, room: float, *, size: float = SIZE) -> str:
     """Of normal weight; with an ellipsis where something is left out."""
     line = " ".join(text.split())
-    if width(line, size=size, bold=False) <= room:
-        return line
-    while line and width(f"{line}…", size=size, bold=False) > room:
-        line = line[:-1].rstrip()
-    return f"{line}…"
+
+    def fits(length: int) -> bool:
+        shown = line if length == len(line) else f"{line[:length].rstrip()}…"
+        return width(shown, size=size, bold=False) <= room
+
+    longest = bisect_left(range(1, len(line) + 1), x=True, key=lambda length: not fits(length))
+    return line if longest == len(line) else f"{line[:longest].rstrip()}…"
