@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import machine, report
+from . import machine, plots, report
 from .bars import judged
 from .contestants import BY_WORD
 from .failure import MeasurementError
@@ -34,21 +34,25 @@ def main() -> int:
     options = _options()
     _end_cleanly_on_signals()
     scenarios = [ALL[name] for name in options.only]
-    results, progress = Results(), Progress()
-    with tempfile.TemporaryDirectory(prefix="kv-updater-benchmarks-") as folder:
+    results = Results()
+    with (
+        tempfile.TemporaryDirectory(prefix="kv-updater-benchmarks-") as folder,
+        Progress(options.rounds, options.only) as progress,
+    ):
         workspace = Path(folder)
         session = Session(workspace, QUICK if options.quick else FULL, progress.tell, contestants=options.contestants)
         facts = {**machine.facts(workspace), "rounds": options.rounds, "quick": options.quick}
         for session.round in range(1, options.rounds + 1):
-            progress.prefix = f"round {session.round} of {options.rounds}: "
             for scenario in scenarios:
-                results.add(scenario.measure(scenario.name, session))
-    progress.clear()
+                with progress.step(session.round, scenario.name):
+                    results.add(scenario.measure(scenario.name, session))
     facts["load_at_end"] = [round(load, 2) for load in os.getloadavg()]
     verdicts = judged(results, options.only)
     sys.stdout.write(report.text(facts, scenarios, session.scale, results, verdicts) + "\n")
     if options.json:
         report.write_json(options.json, facts, session.scale, results, verdicts)
+    if options.plots:
+        plots.write(options.plots, facts, vars(session.scale), results)
     missed = options.strict and not all(verdict.ok for verdict in verdicts)
     return 1 if missed or results.failures() else 0
 
@@ -64,8 +68,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=5, help="default 5")
     parser.add_argument("--quick", action="store_true", help="small counts: a smoke test, no figures that count")
     parser.add_argument("--json", type=Path, metavar="PATH", help="all samples and facts, for programs")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="write pictures there, as SVG")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a bar is missed")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.plots and not plots.can_draw():
+        parser.error(plots.MISSING)  # now, not after an hour of measuring
+    return options
 
 
 def _names(known: Collection[str], text: str) -> list[str]:
