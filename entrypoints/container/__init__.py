@@ -1,7 +1,5 @@
 """The composition root: the only place that knows which adapter serves which port."""
 
-from dependency_injector import providers
-
 from application.acknowledgements import Acknowledgements
 from application.committer import Committer
 from application.conflicts import Conflicts
@@ -16,6 +14,7 @@ from application.refusals import Refusals
 from entrypoints import __version__
 from entrypoints.container import liveness
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
 from entrypoints.settings import SettingsError

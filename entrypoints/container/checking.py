@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dependency_injector import providers
-
 from adapters.redis.checkup.checkup import Checkup
 from adapters.redis.checkup.findings import STEP
 from adapters.redis.checkup.keyspace import Keyspace
@@ -18,6 +16,7 @@ from adapters.redis.connecting import Connector
 from domain.stored_record import StoredRecord
 from domain.validation import Validator
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
 from entrypoints.many_addresses import cluster_nodes, sentinel_group

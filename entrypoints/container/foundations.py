@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 
-from dependency_injector import containers, providers
 from loguru import logger
 
 from adapters.clock import SystemClock
@@ -21,6 +20,7 @@ from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest, Ordering
 from domain.stored_record import StoredRecord, read_record
 from domain.validation import ValidationRules, Validator
+from entrypoints.container.injection import containers, providers
 from entrypoints.settings import Settings
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from dependency_injector import providers
-
 from application.readiness import Readiness
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.transports import Transports
 
 # Seconds between two checks where the subscription is not probed: they need no right that the commits do not.

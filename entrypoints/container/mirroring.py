@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
 
-from dependency_injector import providers
-
 from adapters.http.events import EventIds
 from adapters.memory.stored_types import MemoryStoredTypes
 from adapters.redis.stored_types import RedisClusterStoredTypes, RedisStoredTypes
@@ -18,6 +16,7 @@ from application.record_mirror import CHECK, RECORDS, RecordMirror
 from application.store_health import STORE
 from entrypoints.container import liveness
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
 

@@ -1,7 +1,5 @@
 """The service with HTTP of its own, for probes and metrics. Needs the extra `serve`."""
 
-from dependency_injector import providers
-
 from adapters.http.health import HealthReport, make_health
 from adapters.http.wire import HttpServer
 from adapters.observability.exposition import Exposition
@@ -11,6 +9,7 @@ from entrypoints import __version__
 from entrypoints.container import Container
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.hosts import local_hosts
+from entrypoints.container.injection import providers
 from entrypoints.container.stores import Stores
 
 # Whoever asks for probes and metrics may cost no messages: what all of them take is bounded by their number.

@@ -1,7 +1,5 @@
 """What serves the records: a mirror of the store, and HTTP on top of it. Needs the extra `serve`."""
 
-from dependency_injector import providers
-
 from adapters.http.api import make_api
 from adapters.http.records import Records
 from adapters.http.wire import HttpServer
@@ -10,6 +8,7 @@ from adapters.observability.reading_metrics import ReadingMetrics
 from entrypoints import __version__
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.hosts import local_hosts
+from entrypoints.container.injection import providers
 from entrypoints.container.mirroring import MirrorContainer
 from entrypoints.container.stores import Stores
 from entrypoints.settings import Settings

@@ -1,7 +1,5 @@
 """Where messages come from and records go: the servers' addresses, and the ways to them."""
 
-from dependency_injector import providers
-
 from adapters.embedded.server import EmbeddedServer
 from adapters.redis.cluster import Cluster
 from adapters.redis.cluster_commands import ClusterCommands
@@ -11,6 +9,7 @@ from adapters.redis.sentinel import Sentinels
 from application.backoff import Backoff
 from application.ports import Clock
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.many_addresses import cluster_nodes, sentinel_group
 from entrypoints.settings import Settings
 

@@ -1,7 +1,5 @@
 """Where records and dead letters are kept."""
 
-from dependency_injector import providers
-
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.store import MemoryStore
 from adapters.redis.cluster_commands import SlotCommands
@@ -10,6 +8,7 @@ from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.dead_letters import RedisDeadLetters
 from adapters.redis.store import RedisStore
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.servers import Servers, backend_of
 from entrypoints.settings import Settings
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from socket import gethostname
 from typing import ClassVar
 
-from dependency_injector import providers
-
 from adapters.memory.lines import LinesSubscriber
 from adapters.memory.pubsub import MemoryChannels
 from adapters.redis.any_node import AnyNode, ProbeCommands
@@ -26,6 +24,7 @@ from adapters.redis.stream_reader import StreamReader
 from adapters.redis.stream_subscriber import StreamSubscriber
 from application.ports import Observer
 from entrypoints.container.foundations import Foundations
+from entrypoints.container.injection import providers
 from entrypoints.container.servers import TIMEOUT, Servers, backend_of
 from entrypoints.settings import Settings
 

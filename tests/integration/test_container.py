@@ -1,6 +1,7 @@
 """The composition root: every provider can be made, for every backend, and nothing is opened by making it."""
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -120,3 +121,12 @@ def forbidden(flags: dict[str, str], *types: str) -> list[str]:
     validator = Container(settings=load_settings(flags).settings).validator()
     verdicts = {type_: validator.accept(message(type_), b"update") for type_ in types}
     return [type_ for type_, verdict in verdicts.items() if getattr(verdict, "reason", None) == "forbidden_type"]
+
+
+def test_to_start_no_web_framework_is_imported_though_it_is_installed() -> None:
+    program = (
+        "import sys, entrypoints.runner, entrypoints.container; print(*{'fastapi', 'starlette'} & set(sys.modules))"
+    )
+    pytest.importorskip("fastapi")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
