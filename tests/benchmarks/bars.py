@@ -6,7 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .contestants import CEILING, IOREDIS, LOOP, OURS, OURS_FULL, OURS_STREAM
-from .figures import BACKWARDS, CPU, CPU_SHARE, CUTS, LATE_P99, P50, P99, PEAK, RATE, READY, RSS, UNDELIVERED, WRONG
+from .figures import (
+    BACKWARDS,
+    CPU,
+    CPU_SHARE,
+    CUTS,
+    LATE_P99,
+    P50,
+    P99,
+    PEAK,
+    RATE,
+    READY,
+    RECOVERED,
+    RSS,
+    SILENT,
+    UNDELIVERED,
+    WRONG,
+)
 from .scenarios.bursts import PLAIN_LOOP
 
 if TYPE_CHECKING:
@@ -84,6 +100,9 @@ BARS = (
     Bar("flood", "messages without subscriber, worst round", UNDELIVERED, 0, worst=True),
     Bar("flood", "wrong keys, worst round", WRONG, 0, worst=True),
     Bar("flood", "peak MiB, worst round", PEAK, 256, worst=True),
+    Bar("flood-past", "cuts that no gap tells of, worst round", SILENT, 0, worst=True),
+    Bar("flood-past", "wrong keys, worst round", WRONG, 0, worst=True),
+    Bar("flood-past", "seconds until recovered, worst round", RECOVERED, 1, worst=True),
     Bar("idle", "CPU % of a core", CPU_SHARE, 1, below=True),
     Bar("idle", "RSS MiB", RSS, 64, below=True),
     Bar("idle", "seconds until subscribed", READY, 1, below=True),

@@ -24,6 +24,7 @@ class Scale:
     few_keys: int
     many_keys: int
     flood: int
+    flood_past_backlog: str  # a setting of KV-Updater; the flood past it is five times `flood`
     latency_samples: int
     idle_seconds: float
     readers: int  # of the API server's events; of these the stalled ones read nothing
@@ -37,6 +38,7 @@ FULL = Scale(
     few_keys=1_000,
     many_keys=10_000,
     flood=1_000_000,
+    flood_past_backlog="64MiB",
     latency_samples=3_000,
     idle_seconds=10,
     readers=1_000,
@@ -49,6 +51,7 @@ QUICK = Scale(
     few_keys=1_000,
     many_keys=10_000,
     flood=100_000,
+    flood_past_backlog="1MiB",
     latency_samples=300,
     idle_seconds=2,
     readers=100,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, fan_out, flood, idle, latency
+from . import bursts, fan_out, flood, flood_past, idle, latency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ ALL: Mapping[str, Scenario] = {
         bursts.ALL_DIFFERENT_VALIDATE,
         bursts.STREAM,
         flood.FLOOD,
+        flood_past.FLOOD_PAST,
         latency.LATENCY,
         idle.IDLE,
         fan_out.FAN_OUT,
