@@ -12,6 +12,7 @@ from .figures import (
     CPU_SHARE,
     CUTS,
     LATE_P99,
+    LATE_P99_US,
     P50,
     P99,
     PEAK,
@@ -24,6 +25,7 @@ from .figures import (
     WRONG,
 )
 from .scenarios.bursts import PLAIN_LOOP
+from .scenarios.observed import BARE, WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +98,17 @@ BARS = (
     Bar("all-different-validate", "rate, times the plain loop's", RATE, 12, at_least=True, against=PLAIN_LOOP),
     Bar("latency", "p50, times the loop's", P50, 1.25, against=LOOP.name),
     Bar("latency", "p99, times the loop's", P99, 1.5, against=LOOP.name),
+    Bar("steady", "p99 µs at 10,000/s", LATE_P99_US, 2_000, of=f"{OURS.name}, 10,000/s"),
+    Bar("steady", "p99 µs at 100,000/s", LATE_P99_US, 20_000, of=f"{OURS.name}, 100,000/s"),
+    Bar(
+        "keys",
+        "CPU at 1,000,000 keys, times that at 1,000",
+        CPU,
+        1.2,
+        of=f"{OURS.name}, 1,000,000 keys",
+        against=f"{OURS.name}, 1,000 keys",
+    ),
+    Bar("observed", "rate, times that without probes and metrics", RATE, 0.95, at_least=True, of=WATCHED, against=BARE),
     Bar("flood", "times cut off, worst round", CUTS, 0, worst=True),
     Bar("flood", "messages without subscriber, worst round", UNDELIVERED, 0, worst=True),
     Bar("flood", "wrong keys, worst round", WRONG, 0, worst=True),

@@ -6,7 +6,7 @@ while the publisher runs. CPU is that of the whole run, start-up excluded.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from .contestants import Contestant
     from .workload import Workload
+
+_NOTHING = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,16 @@ class Burst:
         return "; ".join(str(text) for happened, text in facts if happened) or None
 
 
-def run_burst(contestant: Contestant, load: Workload, workspace: Path, *, validate: bool, hold: int) -> Burst:
-    """`hold`: see the publisher; 0 is flat out."""
+def run_burst(
+    contestant: Contestant,
+    load: Workload,
+    workspace: Path,
+    *,
+    validate: bool,
+    hold: int,
+    meanwhile: AbstractContextManager[object] = _NOTHING,
+) -> Burst:
+    """`hold`: see the publisher; 0 is flat out. `meanwhile` is entered when all processes have been started."""
     with ExitStack() as stack:
         server = stack.enter_context(fresh_server())
         subject = stack.enter_context(contestant.started(server, workspace, validate=validate)).process
@@ -68,6 +78,7 @@ def run_burst(contestant: Contestant, load: Workload, workspace: Path, *, valida
         state = StoreState(server, load, verbatim=contestant.verbatim)
         subject.wait_quiet(window=0.2, share=0.05, timeout=5.0)
         subscribed, server_cpu, usage = server.subscriber_ids(), server.cpu_seconds(), Usage(subject)
+        stack.enter_context(meanwhile)
         published = publisher.publish(meanwhile=usage.look)
         end = state.await_end(usage)
         usage.settle()

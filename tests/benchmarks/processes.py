@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_TIMERSLACK = 29
 _CPUCLOCK_SCHED = 2
 
 
@@ -27,6 +28,11 @@ def cpu_seconds(pid: int) -> float:
     It counts nanoseconds where /proc/<pid>/stat has ticks of 10 ms. OSError where there is no such process.
     """
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+
+
+def sleep_exactly() -> None:
+    """From now on the sleeps of this thread end when they should, and not up to 50 µs later."""
+    _LIBC.prctl(_PR_SET_TIMERSLACK, 1)
 
 
 def await_quiet(used: Callable[[], float], *, window: float, share: float, timeout: float) -> bool:

@@ -1,4 +1,4 @@
-"""The publisher process, from the side of the harness."""
+"""The publisher processes, and others that wait for a word to begin, from the side of the harness."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ _TIMEOUT = 600.0
 _LOOK_EVERY = 0.1
 
 
-class Publisher:
-    """A publisher that has everything prepared and waits for the word."""
+class Prepared:
+    """A process that has said "ready", waits for one line, and answers it with one of JSON."""
 
     def __init__(self, process: Child) -> None:
         self._process = process
         self._line(lambda: None)  # "ready"
 
-    def publish(self, meanwhile: Callable[[], None]) -> dict[str, Any]:
-        """Started (wall clock), seconds, delivered, buffered (bytes); `meanwhile` is called ten times a second."""
-        self._process.stdin.write(b"go\n")
+    def start(self, word: str) -> None:
+        self._process.stdin.write(f"{word}\n".encode())
         self._process.stdin.flush()
+
+    def result(self, meanwhile: Callable[[], None]) -> dict[str, Any]:
+        """`meanwhile` is called ten times a second."""
         result: dict[str, Any] = json.loads(self._line(meanwhile))
-        if result["error"]:
+        if result.get("error"):
             raise MeasurementError(f"the server refused a message: {result['error']}")
         return result
 
@@ -45,12 +47,21 @@ class Publisher:
         while not select.select([self._process.stdout], [], [], _LOOK_EVERY)[0]:
             meanwhile()
             if time.monotonic() > deadline:
-                raise MeasurementError(f"the publisher was held back for {_TIMEOUT:.0f} s")
+                raise MeasurementError(f"no answer within {_TIMEOUT:.0f} s: the publisher is held back")
         line = self._process.stdout.readline()
         if not line:
             self._process.wait_end()
             self._process.require_alive()
         return line
+
+
+class Publisher(Prepared):
+    """One that publishes everything at once."""
+
+    def publish(self, meanwhile: Callable[[], None]) -> dict[str, Any]:
+        """Started (wall clock), seconds, delivered, buffered (bytes); `meanwhile`: see `result`."""
+        self.start("go")
+        return self.result(meanwhile)
 
 
 @contextmanager

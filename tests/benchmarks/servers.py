@@ -12,10 +12,14 @@ from .processes import cpu_seconds
 from .wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CHANNEL = "update"
 _CUT = "for overcoming of output buffer limits"
+
+
+def channel_names(count: int) -> list[str]:
+    return [CHANNEL] if count == 1 else [f"{CHANNEL}-{number}" for number in range(count)]
 
 
 class Server:
@@ -36,9 +40,10 @@ class Server:
     def cpu_seconds(self) -> float:
         return cpu_seconds(self._process.pid)
 
-    def subscribers(self) -> int:
-        count: int = self.wire.call("PUBSUB", "NUMSUB", CHANNEL)[1]
-        return count
+    def subscribers(self, channels: Sequence[str] = (CHANNEL,)) -> int:
+        """How many listen to each of them."""
+        counts: list[int] = self.wire.call("PUBSUB", "NUMSUB", *channels)[1::2]
+        return min(counts)
 
     def stream_readers(self) -> int:
         """Clients that wait for an entry: nobody else waits for anything here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import workload
 from .burst import Burst, run_burst
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .contestants import Contestant
     from .workload import Workload
+
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Scale:
     stalled: int
     fan_out_seconds: float
     idle_readers: int
+    value_bytes: int  # of all messages together that differ in size
+    steady_seconds: float
+    largest_keys: int
+    keys_seconds: float
 
 
 FULL = Scale(
@@ -45,6 +51,10 @@ FULL = Scale(
     stalled=50,
     fan_out_seconds=20,
     idle_readers=5_000,
+    value_bytes=20_000_000,
+    steady_seconds=10,
+    largest_keys=1_000_000,
+    keys_seconds=10,
 )
 QUICK = Scale(
     messages=10_000,
@@ -58,6 +68,10 @@ QUICK = Scale(
     stalled=5,
     fan_out_seconds=2,
     idle_readers=200,
+    value_bytes=2_000_000,
+    steady_seconds=1,
+    largest_keys=10_000,
+    keys_seconds=1,
 )
 
 
@@ -70,21 +84,31 @@ class Session:
     tell: Callable[[str], None]
     round: int = 0
     contestants: frozenset[Contestant] | None = None  # the chosen ones; None: all
-    _workloads: dict[tuple[int, int, str], Workload] = field(default_factory=dict)
+    _built: dict[str, Any] = field(default_factory=dict)
     _bursts: dict[tuple[int, Contestant, Workload, bool], Burst] = field(default_factory=dict)
 
     def chosen(self, contestants: Iterable[Contestant]) -> list[Contestant]:
         """Those of them that are to be measured, in their order."""
         return [one for one in contestants if self.contestants is None or one in self.contestants]
 
-    def workload(self, messages: int, keys: int, transport: str = "pubsub") -> Workload:
+    def workload(
+        self, messages: int, keys: int, transport: str = "pubsub", *, size: int = 0, channels: int = 1
+    ) -> Workload:
         """Built at the first call."""
-        asked = (messages, keys, transport)
-        if asked not in self._workloads:
+        name = f"commands-{messages}-{keys}-{transport}-{size}-{channels}"
+
+        def build(path: Path) -> Workload:
             self.tell(f"building {messages:,} messages over {keys:,} keys")
-            path = self.workspace / f"commands-{messages}-{keys}-{transport}"
-            self._workloads[asked] = workload.build(path, messages, keys, transport)
-        return self._workloads[asked]
+            return workload.build(path, messages, keys, transport, size=size, channels=channels)
+
+        return self.built(name, build)
+
+    def built(self, name: str, build: Callable[[Path], Built]) -> Built:
+        """What is made once, with a file of that name."""
+        if name not in self._built:
+            self._built[name] = build(self.workspace / name)
+        made: Built = self._built[name]
+        return made
 
     def burst(self, contestant: Contestant, load: Workload, *, validate: bool) -> Burst:
         """Measured once a round, however many scenarios compare with it."""

@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ class Contestant:
         return inherited | {"PYTHONPATH": str(_ROOT)} | named
 
     def _await_subscription(self, server: Server, process: Child | Replicas) -> None:
-        listening = server.stream_readers if self.transport == "stream" else server.subscribers
+        channels = self.options.get("channel", CHANNEL).split(",")
+        listening = server.stream_readers if self.transport == "stream" else partial(server.subscribers, channels)
         deadline = time.monotonic() + _SUBSCRIBED_TIMEOUT
         while listening() < self.processes:
             process.require_alive()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, fan_out, flood, flood_past, idle, latency
+from . import bursts, channels, fan_out, flood, flood_past, idle, keys, latency, observed, sizes, steady
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,14 @@ ALL: Mapping[str, Scenario] = {
         bursts.FEW_KEYS_VALIDATE,
         bursts.ALL_DIFFERENT_VALIDATE,
         bursts.STREAM,
+        sizes.SIZES,
+        channels.CHANNELS,
+        keys.KEYS,
+        observed.OBSERVED,
         flood.FLOOD,
         flood_past.FLOOD_PAST,
         latency.LATENCY,
+        steady.STEADY,
         idle.IDLE,
         fan_out.FAN_OUT,
         fan_out.FAN_OUT_IDLE,

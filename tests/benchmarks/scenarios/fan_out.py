@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks.contestants import OURS
 from tests.benchmarks.failure import MeasurementError
 from tests.benchmarks.figures import BACKWARDS, CPU_SHARE, LATE_MAX, LATE_P50, LATE_P99, PER_READER, RSS, Sample
+from tests.benchmarks.observing import free_port
+from tests.benchmarks.percentiles import percentile
 from tests.benchmarks.processes import Child, running
 from tests.benchmarks.servers import Server, fresh_server
 from tests.benchmarks.workload import message, publish_command
@@ -45,7 +46,7 @@ def _chain(session: Session) -> Iterator[tuple[Server, Child, int]]:
         for number in range(_KEYS):
             server.wire.exchange(publish_command(message(number, number).payload))
         home = Path(tempfile.mkdtemp(prefix="serve-", dir=session.workspace))
-        port = _free_port()
+        port = free_port()
         env = os.environ | {
             "PYTHONPATH": str(_ROOT),
             "KV_UPDATER_REDIS_URL": server.url,
@@ -96,8 +97,8 @@ def _follow(name: str, session: Session) -> Iterator[Sample]:
             late = [(int(ms), count) for ms, count in found["late"].items()]
             return Outcome(
                 {
-                    LATE_P50.name: _percentile(late, 50),
-                    LATE_P99.name: _percentile(late, 99),
+                    LATE_P50.name: percentile(late, 50),
+                    LATE_P99.name: percentile(late, 99),
                     LATE_MAX.name: late[-1][0],
                     BACKWARDS.name: found["backwards"],
                     CPU_SHARE.name: used / elapsed * 100,
@@ -133,16 +134,6 @@ def _rest(name: str, session: Session) -> Iterator[Sample]:
     yield attempt(name, OURS.name, session, measure)
 
 
-def _percentile(late: list[tuple[int, int]], percent: int) -> float:
-    """Milliseconds, of counts in their order."""
-    left = sum(count for _, count in late) * percent / 100
-    for ms, count in late:
-        left -= count
-        if left <= 0:
-            return ms
-    raise MeasurementError("no reader got anything")
-
-
 def _await_ready(api: Child, port: int) -> None:
     deadline = time.monotonic() + _TIMEOUT
     while True:
@@ -154,13 +145,6 @@ def _await_ready(api: Child, port: int) -> None:
             if time.monotonic() > deadline:
                 raise MeasurementError(f"the API server is not ready: {error}") from None
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 FAN_OUT = Scenario(
