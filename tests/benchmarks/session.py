@@ -37,6 +37,10 @@ class Scale:
     steady_seconds: float
     largest_keys: int
     keys_seconds: float
+    slow_rate: int  # messages a second while the store is slow
+    slow_seconds: float
+    storm_rate: int  # messages a second while subscriptions are killed
+    storm_seconds: float
 
 
 FULL = Scale(
@@ -55,6 +59,10 @@ FULL = Scale(
     steady_seconds=10,
     largest_keys=1_000_000,
     keys_seconds=10,
+    slow_rate=20_000,
+    slow_seconds=5,
+    storm_rate=10_000,
+    storm_seconds=5,
 )
 QUICK = Scale(
     messages=10_000,
@@ -72,6 +80,10 @@ QUICK = Scale(
     steady_seconds=1,
     largest_keys=10_000,
     keys_seconds=1,
+    slow_rate=5_000,
+    slow_seconds=1,
+    storm_rate=2_000,
+    storm_seconds=2,
 )
 
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, channels, fan_out, flood, flood_past, idle, keys, latency, observed, sizes, steady
+from . import (
+    bursts,
+    channels,
+    fan_out,
+    flood,
+    flood_past,
+    idle,
+    keys,
+    latency,
+    observed,
+    reconnect_storm,
+    sizes,
+    slow_store,
+    steady,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +40,8 @@ ALL: Mapping[str, Scenario] = {
         observed.OBSERVED,
         flood.FLOOD,
         flood_past.FLOOD_PAST,
+        reconnect_storm.RECONNECT_STORM,
+        slow_store.SLOW_STORE,
         latency.LATENCY,
         steady.STEADY,
         idle.IDLE,
