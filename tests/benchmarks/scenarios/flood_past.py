@@ -2,6 +2,7 @@
 
 The same messages come five times, flat out; what counts is that the cut is told, how soon the updater is back, and what
 is published afterwards. The bound of the backlog is set so low that it must be exceeded, whoever has how much memory.
+To be back takes as long as to parse what waits when the flood ends: up to that bound here, and 32 MB at the server.
 """
 
 from __future__ import annotations
