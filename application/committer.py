@@ -6,9 +6,10 @@ late write, a second updater or a commit whose answer was lost cannot bring an o
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import compress
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import ABSENT, CommitBatch, Found, Refused
+from application.commit_batch import ABSENT, CommitBatch, Found, Refused, Write
 from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
@@ -57,7 +58,7 @@ class Committer:
         traces: Traces | None,
     ) -> None:
         self._store = store
-        self._ordering = ordering
+        self._supersedes = ordering.supersedes
         self._known = known
         self._conflicts = conflicts
         self._refusals = refusals
@@ -119,13 +120,13 @@ class Committer:
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
         """The batch as one command, or as a few where it is large."""
-        writes = CommitBatch()
-        known_record = self._known.get
-        supersedes = self._ordering.supersedes
-        entries_of = batch.entries.get
+        writes: list[Write] = []
+        known_record, entries_of = self._known.get, batch.entries.get
+        unconditional, may_revert = batch.unconditional, self._conflicts.any_revertible
         size = 0
         for type_, message in list(batch.messages.items()):
-            if message.expires_at is not None and message.expires_at <= now:
+            expires_at = message.expires_at
+            if expires_at is not None and expires_at <= now:
                 del batch.messages[type_]
                 self._acknowledgements.add(batch.entries.pop(type_, ()))
                 self._conflicts.settled(type_)
@@ -134,43 +135,43 @@ class Committer:
             known = known_record(type_)
             expected: Found | StoredRecord = ABSENT
             # What looks stale is sent expecting nothing: the store's answer decides, not our memory of it.
-            if known is not None and (supersedes(message, known, now) or type_ in batch.unconditional):
+            if known is not None and (self._supersedes(message, known, now) or type_ in unconditional):
                 expected = known
             record = StoredRecord.of(message)
-            if (until := self._conflicts.revertible(type_, record)) is not None:
+            if may_revert and (until := self._conflicts.revertible(type_, record)) is not None:
                 batch.revertible[type_] = until
                 continue
-            writes.add(type_, expected, record, message.expires_at, entries_of(type_, ()))
+            writes.append((type_, expected, record, expires_at, entries_of(type_, ())))
             size += len(record.text) + len(expected.text)
             if size > _MAX_COMMIT_BYTES:
-                yield writes
-                writes, size = CommitBatch(), 0
-        if writes.types:
-            yield writes
+                yield CommitBatch(writes)
+                writes, size = [], 0
+        if writes:
+            yield CommitBatch(writes)
 
     def _settle_written(self, batch: Pending, writes: CommitBatch, answer: Answer, written: Written) -> None:
-        remember = self._known.remember
-        settle = batch.messages.pop
-        messages = []
-        for index, (type_, record) in enumerate(zip(writes.types, writes.records, strict=True)):
-            if index not in answer:
-                remember(type_, record)
-                message = settle(type_)
-                messages.append(message)
-                written[type_] = (record, message.expires_at)
-                self._conflicts.settled(type_)
-                if batch.entries:
-                    self._acknowledge(batch.entries.pop(type_, ()))
-        self._tally.committed += len(writes.types) - len(answer)
+        types, records, expires_at = writes.types, writes.records, writes.expires_at
+        if answer:
+            done = [index not in answer for index in range(len(types))]
+            types, records = list(compress(types, done)), list(compress(records, done))
+            expires_at = list(compress(expires_at, done))
+        messages = list(map(batch.messages.pop, types))
+        self._known.remember_all(zip(types, records, strict=True))
+        written.update(zip(types, zip(records, expires_at, strict=True), strict=True))
+        self._conflicts.settled(*types)
+        if batch.entries:
+            for type_ in types:
+                self._acknowledge(batch.entries.pop(type_, ()))
+        self._tally.committed += len(types)
         self._tally.persisted(messages, self._clock.monotonic())
         if self._traces is not None:
             self._traces.stored(messages)
         if writes.unpublished is not None:
-            self._observer.notice(NoticesRefused(str(writes.unpublished), len(writes.types) - len(answer)))
+            self._observer.notice(NoticesRefused(str(writes.unpublished), len(types)))
 
     def _settle_refused(self, batch: Pending, writes: CommitBatch, answer: Answer, now: datetime) -> CommitBatch:
         """What to write next: the messages that still supersede what was found, expecting just that."""
-        again = CommitBatch()
+        again: list[Write] = []
         for index, found in answer.items():
             type_, record, entries = writes.types[index], writes.records[index], writes.entries[index]
             message = batch.messages[type_]
@@ -184,7 +185,7 @@ class Committer:
                 unconditional = type_ in batch.unconditional
                 verdict = self._conflicts.decide(message, found, now, unconditional=unconditional)
                 if verdict is Verdict.OVERWRITES:
-                    again.add(type_, found, record, message.expires_at, entries)
+                    again.append((type_, found, record, message.expires_at, entries))
                     continue
                 if verdict is Verdict.TIE:
                     batch.ties.add(type_)
@@ -202,4 +203,4 @@ class Committer:
             self._conflicts.settled(type_)
             batch.entries.pop(type_, None)
             del batch.messages[type_]
-        return again
+        return CommitBatch(again)

@@ -62,17 +62,21 @@ class Conflicts:
             if until > now:
                 self._revertible[type_, hash(writes.expected[index].text)] = until
 
+    @property
+    def any_revertible(self) -> bool:
+        """Whether a commit may still be on its way that would replace anything by something older."""
+        return bool(self._revertible)
+
     def revertible(self, type_: str, record: StoredRecord) -> float | None:
         """Until when a commit that may still be on its way would find this very record, and replace it by an older."""
-        if not self._revertible:
-            return None
         until = self._revertible.get((type_, hash(record.text)))
         return until if until is not None and until > self._clock.monotonic() else None
 
-    def settled(self, type_: str) -> None:
-        """The fate of this type's message is known."""
+    def settled(self, *types: str) -> None:
+        """The fate of the messages of these types is known."""
         if self._unanswered:
-            self._unanswered.pop(type_, None)
+            for type_ in types:
+                self._unanswered.pop(type_, None)
 
     def decide(self, message: UpdateMessage, found: Found, now: datetime, *, unconditional: bool) -> Verdict:
         """Of the message and what was found, which is known from now on."""

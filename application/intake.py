@@ -1,6 +1,8 @@
 """What becomes of a message when it comes: rejected, expired, unstorable, or pending under its type."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from itertools import compress
 
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import Entry
@@ -38,7 +40,7 @@ class Intake:
         dates_each: bool,
     ) -> None:
         self._dates_each = dates_each
-        self._accept = validator.accept
+        self._validator = validator
         self._ordering = ordering
         self._pending = pending_updates
         self._refusals = refusals
@@ -48,65 +50,83 @@ class Intake:
         self._tally = tally
 
     def receive(self, deliveries: Sequence[Delivery], waited: float = 0.0) -> None:
-        """Count each of them, and whatever is not pending now as what it is. They came `waited` seconds ago."""
-        accept, offer, dates_each = self._accept, self._pending.offer, self._dates_each
+        """Count each of them, and what is not pending now as what it is. They came `waited` seconds ago."""
+        if not deliveries:
+            return
         now, received_at = self._clock.now(), self._clock.monotonic() - waited
-        latest = self._ordering.trusts_until(now)
-        tally = self._tally
+        messages, entries = self._accepted(deliveries)
+        self._tell_of_unprotected(messages, now)
+        for message in messages if self._dates_each else messages[-1:]:
+            message.received_at = received_at
+        messages, entries = self._unexpired(messages, entries, now)
+
         pending_before = len(self._pending)
-        offered = 0
-        last = None
-        unprotected = []
+        refused = self._pending.offer_all(messages, now)
+        for index, rejection in refused.items():
+            self._refusals.unstorable(messages[index], rejection, _only(entries[index]))
+        if any(entries):
+            for index, (message, entry) in enumerate(zip(messages, entries, strict=True)):
+                if entry is not None and index not in refused:
+                    self._pending.hold(message.type, entry)
+        self._tally.received += len(deliveries)
+        self._tally.conflated += len(messages) - len(refused) - (len(self._pending) - pending_before)
+
+    def _accepted(self, deliveries: Sequence[Delivery]) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
+        """The messages in them, each with its entry; what is not accepted is settled."""
+        payloads, channels, entries = zip(*deliveries, strict=True)
+        taken = [entry for entry in entries if entry is not None]
+        self._acknowledgements.taken(len(taken))
+        accepted: Sequence[UpdateMessage] | None = None
+        if all(entry.deliveries <= _MAX_DELIVERIES for entry in taken):
+            accepted = self._validator.accept_plain(payloads, channels)
+        if accepted is None:
+            accepted, entries = self._accepted_one_by_one(deliveries)
+        if taken:
+            for message, entry in zip(accepted, entries, strict=True):
+                message.entry = None if entry is None else entry.id
+        return accepted, entries
+
+    def _accepted_one_by_one(
+        self, deliveries: Sequence[Delivery]
+    ) -> tuple[Sequence[UpdateMessage], tuple[Entry | None, ...]]:
+        messages: list[UpdateMessage] = []
+        entries: list[Entry | None] = []
         for payload, channel, entry in deliveries:
-            if entry is not None and not self._takes(payload, entry):
+            if entry is not None and entry.deliveries > _MAX_DELIVERIES:
+                self._refusals.poison(payload, entry)
                 continue
-            message = accept(payload, channel)
+            message = self._validator.accept(payload, channel)
             if isinstance(message, Rejection):
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
-            if latest is not None and (message.instant is None or message.instant > latest):
-                unprotected.append(message)
-            if entry is not None:
-                message.entry = entry.id
-            if message.expires_at is not None and message.expires_at <= now:
-                tally.expired += 1
-                self._acknowledgements.add(_only(entry))
-            elif (refusal := offer(message, now)) is not None:
-                self._refusals.unstorable(message, refusal, _only(entry))
-            else:
-                offered += 1
-                last = message
-                if dates_each:
-                    message.received_at = received_at
-                if entry is not None:
-                    self._pending.hold(message.type, entry)
-        tally.received += len(deliveries)
-        tally.conflated += offered - (len(self._pending) - pending_before)
-        _date(last, received_at)
-        self._tell(unprotected)
+            messages.append(message)
+            entries.append(entry)
+        return messages, tuple(entries)
 
-    def _takes(self, payload: bytes, entry: Entry) -> bool:
-        self._acknowledgements.taken(1)
-        if entry.deliveries > _MAX_DELIVERIES:
-            self._refusals.poison(payload, entry)
-            return False
-        return True
+    def _unexpired(
+        self, messages: Sequence[UpdateMessage], entries: Sequence[Entry | None], now: datetime
+    ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
+        """Those that are valid yet."""
+        valid = [message.expires_at is None or message.expires_at > now for message in messages]
+        if all(valid):
+            return messages, entries
+        self._tally.expired += valid.count(False)
+        self._acknowledgements.add([entry for entry, keep in zip(entries, valid, strict=True) if entry and not keep])
+        return list(compress(messages, valid)), list(compress(entries, valid))
 
-    def _tell(self, unprotected: Sequence[UpdateMessage]) -> None:
+    def _tell_of_unprotected(self, messages: Sequence[UpdateMessage], now: datetime) -> None:
         """Of these no date protects a record. Once for all of them: it may be every message that comes."""
-        unordered = [message for message in unprotected if message.instant is None]
-        dated = [message for message in unprotected if message.instant is not None]
+        latest = self._ordering.trusts_until(now)
+        if latest is None:
+            return
+        unordered = [message for message in messages if message.instant is None]
+        dated = [message for message in messages if message.instant is not None and message.instant > latest]
         self._tally.unordered += len(unordered)
         self._tally.future_dated += len(dated)
         if unordered:
             self._observer.notice(MessagesUnordered(len(unordered), unordered[-1].payload))
         if dated:
             self._observer.notice(MessagesFromTheFuture(len(dated), dated[-1].payload))
-
-
-def _date(message: UpdateMessage | None, received_at: float) -> None:
-    if message is not None:
-        message.received_at = received_at
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

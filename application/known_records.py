@@ -1,5 +1,7 @@
 """What the store is believed to hold: the expectations of the next commit. Never a ground to drop a message."""
 
+from collections.abc import Iterable
+
 from domain.stored_record import StoredRecord
 
 # What an entry costs beside its text: the record object, two dict slots, the type.
@@ -21,11 +23,18 @@ class KnownRecords:
 
     def remember(self, type_: str, record: StoredRecord) -> None:
         """The store holds this now."""
-        if self._recent_bytes > self._half:
-            self._recent, self._older, self._recent_bytes = {}, self._recent, 0
-        replaced = self._recent.get(type_)
-        self._recent_bytes += len(record.text) + (_ENTRY_BYTES if replaced is None else -len(replaced.text))
-        self._recent[type_] = record
+        self.remember_all(((type_, record),))
+
+    def remember_all(self, records: Iterable[tuple[str, StoredRecord]]) -> None:
+        """The store holds these now, under their types."""
+        recent, size = self._recent, self._recent_bytes
+        for type_, record in records:
+            if size > self._half:
+                self._older, recent, size = recent, {}, 0
+            replaced = recent.get(type_)
+            size += len(record.text) + (_ENTRY_BYTES if replaced is None else -len(replaced.text))
+            recent[type_] = record
+        self._recent, self._recent_bytes = recent, size
 
     def forget(self, type_: str) -> None:
         """The store may hold anything there."""

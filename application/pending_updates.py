@@ -1,6 +1,7 @@
 """The conflating buffer: of several pending messages of one type only the newest is kept."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import chain, islice
 
@@ -50,13 +51,38 @@ class PendingUpdates:
         """Whether more than half of the room, for types or for bytes, is taken."""
         return 2 * len(self) > self._max_keys or 2 * self._room < self._max_bytes
 
+    def offer_all(self, messages: Iterable[UpdateMessage], now: datetime) -> Mapping[int, Rejection]:
+        """Offer each, in this order; by index, why there is no room for it."""
+        refused: dict[int, Rejection] = {}
+        pending, off = self._pending.messages, self._off.messages
+        held_of, max_keys, room = pending.get, self._max_keys, self._room
+        for index, message in enumerate(messages):
+            type_ = message.type
+            held = held_of(type_)
+            # What nearly all are: a type that waits for nothing yet, or a later instant of one that does.
+            if held is None and not off and len(pending) < max_keys:
+                grows_by = len(message.payload)
+            elif held and (new := message.instant) and (old := held.instant) and new > old:
+                grows_by = len(message.payload) - len(held.payload)
+            else:
+                grows_by = sys.maxsize
+            if grows_by <= room:
+                room -= grows_by
+                pending[type_] = message
+                continue
+            self._room = room
+            if (rejection := self.offer(message, now)) is not None:
+                refused[index] = rejection
+            room = self._room
+        self._room = room
+        return refused
+
     def offer(self, message: UpdateMessage, now: datetime) -> Rejection | None:
         """Keep the message, or the pending one if that is newer; or why there is no room for it."""
         messages = self._pending.messages
         type_ = message.type
-        held = messages.get(type_)
-        off = self._off.get(type_) if self._off and held is None else None
-        held = held or off
+        off = None if type_ in messages else self._off.messages.get(type_)
+        held = messages.get(type_) or off
         if held is None:
             if len(self) >= self._max_keys and not any(type_ in batch.messages for batch in self._in_flight):
                 return _TOO_MANY_KEYS

@@ -10,22 +10,19 @@ class PutOff:
     """By type. One that yields waits only for something newer of its type, and for no longer than its time."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, UpdateMessage] = {}
+        self.messages: dict[str, UpdateMessage] = {}
+        """By type; for others to read."""
         self._until: dict[str, float] = {}
         # Soonest first; one whose time is another by now says nothing.
         self._times: list[tuple[float, str]] = []
         self._yielding: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._messages)
-
-    def get(self, type_: str) -> UpdateMessage | None:
-        """The message of this type, where it was put off."""
-        return self._messages.get(type_)
+        return len(self.messages)
 
     def add(self, type_: str, message: UpdateMessage, until: float, *, yields: bool) -> None:
         """It is due at that moment of the monotonic clock."""
-        self._messages[type_], self._until[type_] = message, until
+        self.messages[type_], self._until[type_] = message, until
         heapq.heappush(self._times, (until, type_))
         if yields:
             self._yielding.add(type_)
@@ -35,7 +32,7 @@ class PutOff:
         if message.type in self._yielding:
             self._pop(message.type)
             return False
-        self._messages[message.type] = message
+        self.messages[message.type] = message
         return True
 
     def due(self, now: float) -> Iterator[UpdateMessage]:
@@ -57,4 +54,4 @@ class PutOff:
     def _pop(self, type_: str) -> UpdateMessage:
         self._yielding.discard(type_)
         del self._until[type_]
-        return self._messages.pop(type_)
+        return self.messages.pop(type_)

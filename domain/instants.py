@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
+from operator import itemgetter
+from typing import cast
 
 import msgspec
 
@@ -27,6 +29,7 @@ _US_CLOCK = re.compile(
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
 _parse_iso = datetime.fromisoformat
+_fifth = itemgetter(4)
 _decode_time = msgspec.json.Decoder(str | int | float | None).decode
 
 Time = str | int | float | None
@@ -58,6 +61,17 @@ class InstantReader:
             if len(value) > _LONGEST:
                 return None
         return self._remembered(value)
+
+    def of_all(self, values: Sequence[Time]) -> Sequence[datetime | None]:
+        """The same of many: together they cost half, where all have the common form."""
+        try:
+            texts = cast("Sequence[str]", values)
+            if set(map(_fifth, texts)) == {"-"} and "\0" not in "".join(texts):
+                instants = list(map(_parse_iso, texts))
+                return [instant if instant.tzinfo is UTC else _utc(instant) for instant in instants]
+        except (TypeError, LookupError, ValueError, OverflowError):
+            pass  # One of them is of another form, or none.
+        return list(map(self.of, values))
 
     def read(self, text: str) -> datetime | None:
         """`text` is the member as it stands in the message: quoted string, number or `null`."""

@@ -28,7 +28,7 @@ class Ordering(Protocol):
     """The one question that conflation and commit ask."""
 
     def supersedes(self, incoming: Dated, stored: Dated, now: datetime) -> bool:
-        """Whether the incoming message takes the place of the stored one."""
+        """Whether the incoming message takes the place of the stored one; a later instant always does."""
         ...
 
     def trusts_until(self, now: datetime) -> datetime | None:

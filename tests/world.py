@@ -132,6 +132,7 @@ class UnreliableStore(MemoryStore):
         self.meanwhile: Callable[[], None] = lambda: None
         self.meanwhile_reading: Callable[[], None] = lambda: None
         self.denied: set[str] = set()  # types that may not be read
+        self.away = False  # nothing can be read
         self.asked: Sequence[str] = ()  # those of the last reading
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
@@ -158,6 +159,8 @@ class UnreliableStore(MemoryStore):
     async def read(self, types: Sequence[str]) -> Sequence[bytes | None]:
         self.asked = types
         self.meanwhile_reading()
+        if self.away:
+            raise StoreUnavailable("connection", "no connection")
         if self.denied & set(types):
             raise StoreRefused("noperm", "NOPERM this account may not")
         return await super().read(types)

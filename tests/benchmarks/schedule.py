@@ -6,10 +6,12 @@ a millisecond, for a process that sleeps 100,000 times a second does nothing els
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 _MOST_SLOTS = 10_000  # a second
 _FEWER_SLOTS = 1_000
+_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Schedule:
         """How many slots are due by then."""
         return min(self.slots, int(elapsed / self.interval) + 1) if elapsed >= 0 else 0
 
-    def sampled(self, a_second: int) -> range:
-        """The numbers of messages that are looked for: at most so many a second, evenly spread."""
-        return range(0, self.messages, max(1, -(-self.rate // a_second)))
+    def sampled(self, a_second: int) -> list[int]:
+        """The numbers of messages that are looked for, at most so many a second.
+
+        One of each stretch, which one is chance: a fixed distance would always hit the same place of a slot.
+        """
+        chance, stretch = random.Random(_SEED), max(1, -(-self.rate // a_second))
+        return [first + chance.randrange(stretch) for first in range(0, self.messages - stretch + 1, stretch)]

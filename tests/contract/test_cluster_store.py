@@ -67,10 +67,7 @@ def open_store(opened: AsyncExitStack) -> OpenStore:
 
 
 def batch_of(writes: Mapping[str, bytes], expected: bytes = b"") -> CommitBatch:
-    batch = CommitBatch()
-    for type_, text in writes.items():
-        batch.add(type_, Found(expected), StoredRecord(text, None), None)
-    return batch
+    return CommitBatch((type_, Found(expected), StoredRecord(text, None), None, ()) for type_, text in writes.items())
 
 
 def kinds(answer: Mapping[int, object]) -> dict[int, str]:
@@ -291,10 +288,10 @@ class TestStreams:
 
     @staticmethod
     def batch(types: list[str], entry: bytes, text: bytes, expected: Found) -> CommitBatch:
-        batch = CommitBatch()
-        for type_ in types:
-            batch.add(type_, expected, StoredRecord(text, datetime.now(UTC), entry), None, [Entry(b"update", entry)])
-        return batch
+        return CommitBatch(
+            (type_, expected, StoredRecord(text, datetime.now(UTC), entry), None, [Entry(b"update", entry)])
+            for type_ in types
+        )
 
     async def test_the_id_of_an_entry_is_kept_and_compared(self, cluster: RedisCluster, open_store: OpenStore) -> None:
         store = open_store(cluster, streams=StreamKeys("group", "ids", ["update"]))

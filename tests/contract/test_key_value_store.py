@@ -56,10 +56,10 @@ def numbered(number: int) -> bytes:
 
 def batch_of(*writes: Write) -> CommitBatch:
     """A batch of writes, each a type, what it is expected to hold, its record, and when that expires."""
-    batch = CommitBatch()
-    for type_, expected, text, *expires_at in writes:
-        batch.add(type_, Found(expected), StoredRecord(text, None), expires_at[0] if expires_at else None)
-    return batch
+    return CommitBatch(
+        (type_, Found(expected), StoredRecord(text, None), expires_at[0] if expires_at else None, ())
+        for type_, expected, text, *expires_at in writes
+    )
 
 
 Answer = dict[int, bytes | Refused | StoreUnavailable]

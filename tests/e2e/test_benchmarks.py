@@ -60,3 +60,29 @@ def test_every_contestant_that_can_run_here_ends_with_the_right_state(tmp_path: 
     for sample in ran:
         if sample["contestant"] != "drain only":
             assert (sample["figures"]["wrong_keys"], sample["figures"]["cut_offs"]) == (0, 0), table
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("scenario", "points"), [("sizes", 4), ("channels", 4), ("observed", 2)])
+def test_the_state_is_right_at_every_point_of_a_series(tmp_path: Path, scenario: str, points: int) -> None:
+    table, document = _measured(tmp_path, "--only", scenario, "--contestants", "kv-updater")
+
+    assert len(document["samples"]) == points
+    for sample in document["samples"]:
+        assert (sample["figures"]["wrong_keys"], sample["figures"]["cut_offs"]) == (0, 0), table
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scenario", ["steady", "keys"])
+def test_by_the_clock_all_comes_or_the_publisher_was_late(tmp_path: Path, scenario: str) -> None:
+    """On a busy machine it is, and then that is what is said."""
+    path = tmp_path / "results.json"
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--rounds", "1", "--json", str(path)]
+    command += ["--only", scenario, "--contestants", "kv-updater"]
+    run = subprocess.run(command, cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
+
+    for sample in json.loads(path.read_text())["samples"]:
+        assert sample["figures"]["wrong_keys"] == 0, run.stdout
+        assert sample["failure"] is None or sample["failure"].startswith("the publisher was late by "), run.stdout

@@ -202,6 +202,44 @@ def test_a_damaged_message_is_rejected_or_still_projected_exactly(payload: bytes
         assert_projects(verdict, payload)
 
 
+RULES = st.builds(
+    ValidationRules,
+    max_message_bytes=st.sampled_from([64, 1 << 20]),
+    allowed_types=st.sampled_from([[], ["a*", "sensor"]]),
+    reserved_types=st.sampled_from([[], ["sensor"]]),
+    strict_timestamps=st.booleans(),
+    expire_at_valid=st.booleans(),
+)
+TIMES = st.sampled_from(["2026-11-22T20:28:41.5Z", "2026-11-22T20:28:41", "11/22/2026 8:28 PM -0500", "soon", "2026-1"])
+TIME_TEXTS = TIMES.map(json.dumps) | st.sampled_from(["null", "1700000000", "-0.5", "1e999", "[]"])
+PLAIN_TEXTS = st.builds(
+    '{{"type":"{}","updated":{},"valid":{},"values":{}}}'.format,
+    st.sampled_from(["a", "sensor", "é", "", "b\u0000", "x" * 600]),
+    TIME_TEXTS,
+    TIME_TEXTS,
+    st.sampled_from(["{}", "[1]", '{"a":"é"}', "1", '"{"', "[" * 600 + "]" * 600]),
+).map(str.encode)
+
+
+@given(RULES, st.lists(PLAIN_TEXTS | ANY_BYTES, min_size=1, max_size=6))
+def test_many_at_once_are_judged_as_one_by_one(rules: ValidationRules, payloads: list[bytes]) -> None:
+    validator = Validator(rules, INSTANTS)
+    channels = [b"%d" % number for number in range(len(payloads))]
+    plain = validator.accept_plain(payloads, channels)
+    if plain is not None:
+        assert plain == list(map(validator.accept, payloads, channels))
+
+
+@given(st.lists(messages(), min_size=1, max_size=6))
+def test_messages_are_plain_but_for_what_is_read_at_leisure(sent: list[Sent]) -> None:
+    payloads = [each.payload for each in sent if rb"\ud" not in each.payload]
+    types = [each.type for each in sent if rb"\ud" not in each.payload]
+    if payloads and all(type_.isprintable() for type_ in types):
+        plain = VALIDATOR.accept_plain(payloads, [b"update"] * len(payloads))
+        assert plain is not None
+        assert [message.type for message in plain] == types
+
+
 @given(trees(texts(lone_surrogates=True)))
 def test_reading_an_instant_never_fails_for_any_json(value: Any) -> None:
     assert isinstance(INSTANTS.read(json.dumps(value)), datetime | None)

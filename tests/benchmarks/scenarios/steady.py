@@ -2,8 +2,8 @@
 
 The publisher goes by the clock, whatever is late, and time counts from when a message was *due*: who stops for a moment
 answers for all that was due meanwhile, and so does a publisher or a server that is held up. A sampler looks for some of
-the messages (see sampler.py, which says what that costs). These have keys of their own, which no other message of the
-same second uses, so that each of them is written; but to them, keys are drawn at random. The first second is not
+the messages (see sampler.py, which says what that costs). These have keys of their own, which no other message of about
+a second uses, so that each of them is written; but to them, keys are drawn at random. The first second is not
 sampled. CPU is that of the whole run. Who cannot keep up with a rate is not asked for it.
 """
 
@@ -79,14 +79,13 @@ def build(path: Path, schedule: Schedule, samples_a_second: int) -> Load:
     return Load(schedule, workload, [sample for sample in sought if sample[0] >= _WARM_UP])
 
 
-def _keys(schedule: Schedule, sampled: range) -> Iterator[int]:
+def _keys(schedule: Schedule, sampled: Sequence[int]) -> Iterator[int]:
     """The sampled messages take turns on theirs."""
     chance = random.Random(_SEED)
+    turns = {number: turn % _SAMPLED_KEYS for turn, number in enumerate(sampled)}
     for number in range(schedule.messages):
-        if number in sampled:
-            yield sampled.index(number) % _SAMPLED_KEYS
-        else:
-            yield _SAMPLED_KEYS + int(chance.random() * (_KEYS - _SAMPLED_KEYS))
+        other = _SAMPLED_KEYS + int(chance.random() * (_KEYS - _SAMPLED_KEYS))
+        yield turns.get(number, other)
 
 
 def _sample(schedule: Schedule, number: int, key: int) -> Sampled:

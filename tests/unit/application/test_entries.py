@@ -218,13 +218,10 @@ class HalfAStore(UnreliableStore):
     away: frozenset[str] = frozenset()
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
-        here, places = CommitBatch(), []
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, batch.entries, strict=True)
-        for index, (type_, *rest) in enumerate(columns):
-            if type_ not in self.away:
-                here.add(type_, *rest)  # type: ignore[arg-type]
-                places.append(index)
-        answer = {places[index]: found for index, found in (await super().commit(here)).items()}
+        here = {index: write for index, write in enumerate(columns) if write[0] not in self.away}
+        places = list(here)
+        answer = {places[index]: found for index, found in (await super().commit(CommitBatch(here.values()))).items()}
         lost = {
             index: StoreUnavailable("clusterdown", "no node")
             for index in range(len(batch.types))

@@ -43,7 +43,11 @@ async def test_records_that_say_it_are_told_as_they_were_at_the_last_look() -> N
 
     assert [type(event) for event in told.events] == [ValidityRefused]
 
-    store.denied = set()
+    store.away = True
+    await looks(validity, clock, after=10)
+    assert len(told.events) == 1
+
+    store.away, store.denied = False, set()
     await looks(validity, clock, after=10)
     assert validity.until() == {"a": NOON.timestamp(), "without": NOON.timestamp()}
 

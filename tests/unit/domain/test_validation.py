@@ -17,7 +17,11 @@ RFC_3339_NOON = b'"2023-10-01T12:00:00Z"'
 
 
 def verdict(payload: bytes, **rules: Any) -> UpdateMessage | Rejection:
-    return Validator(ValidationRules(**rules), InstantReader()).accept(payload, CHANNEL)
+    """As it is judged alone; among many it is judged the same, or not at all."""
+    validator = Validator(ValidationRules(**rules), InstantReader())
+    judged = validator.accept(payload, CHANNEL)
+    assert validator.accept_plain([payload], [CHANNEL]) in ([judged], None)
+    return judged
 
 
 def accepted(payload: bytes, **rules: Any) -> UpdateMessage:
@@ -44,6 +48,27 @@ def message(type_: bytes = b'"door"', values: bytes = b"{}", rest: bytes = b"") 
 
 def timed(updated: bytes = RFC_3339_NOON, valid: bytes = RFC_3339_NOON) -> bytes:
     return message(rest=b',"updated":' + updated + b',"valid":' + valid)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"",
+        b',"updated":' + RFC_3339_NOON,
+        b',"updated":"10/1/2023 8:00 AM -0400"',
+        b',"updated":null',
+        b',"updated":1e9',
+    ],
+)
+def test_what_is_plain_is_judged_with_others(rest: bytes) -> None:
+    payloads = [
+        message(rest=rest),
+        timed(),
+        message(values='["\u00e9"]'.encode()),
+        message(values=b"[%s]" % (b"1," * 500 + b"1")),
+    ]
+    together = Validator(ValidationRules(), InstantReader()).accept_plain(payloads, [CHANNEL] * 4)
+    assert together == [accepted(payload) for payload in payloads]
 
 
 class TestAMessageAsDesigned:
