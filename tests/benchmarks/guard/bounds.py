@@ -34,9 +34,9 @@ CPU = {FEW: 0.15, DIFFERENT: 0.3}  # of a message, times the loop's, at most
 
 # Of a message, at most; another minor version of Python compiles to others.
 OPCODES = {
-    (3, 11): {FEW: 420, DIFFERENT: 730},  # were 366 and 635
-    (3, 12): {FEW: 392, DIFFERENT: 667},  # were 341 and 580
-    (3, 13): {FEW: 390, DIFFERENT: 658},  # were 339 and 572
+    (3, 11): {FEW: 252, DIFFERENT: 452},  # were 219 and 393
+    (3, 12): {FEW: 240, DIFFERENT: 427},  # were 209 and 371
+    (3, 13): {FEW: 228, DIFFERENT: 407},  # were 198 and 354
 }
 
 # Of a message that waits for the store, at most; no version of Python differs by much.
