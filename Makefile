@@ -15,7 +15,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test deploy-test faults lint bench lock tools manifests docs sbom clean
+.PHONY: help run test deploy-test faults lint bench bench-guard lock tools manifests docs sbom clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ lint: $(DEV_READY) ## style, types, architecture
 
 bench: $(BENCH_READY) $(NODE_READY) ## measure against the per-message loop and others; takes some minutes
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-guard: $(DEV_READY) ## whether it has become slower or larger than it may be; about a minute
+	@$(BIN)/python -m tests.benchmarks.guard
 
 lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	@$(LOCK) --extra demo --extra serve pyproject.toml -o requirements.txt

@@ -18,12 +18,15 @@ from .figures import (
     PEAK,
     RATE,
     READY,
+    RECOVERED,
     RSS,
+    SILENT,
     UNDELIVERED,
     WRONG,
 )
 from .scenarios.bursts import PLAIN_LOOP
 from .scenarios.observed import BARE, WATCHED
+from .scenarios.slow_store import PAIRS as SLOW_PAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,6 +114,19 @@ BARS = (
     Bar("flood", "messages without subscriber, worst round", UNDELIVERED, 0, worst=True),
     Bar("flood", "wrong keys, worst round", WRONG, 0, worst=True),
     Bar("flood", "peak MiB, worst round", PEAK, 256, worst=True),
+    Bar("flood-past", "cuts that no gap tells of, worst round", SILENT, 0, worst=True),
+    Bar("flood-past", "wrong keys, worst round", WRONG, 0, worst=True),
+    Bar("flood-past", "seconds until recovered, worst round", RECOVERED, 1, worst=True),
+    Bar("reconnect-storm", "cuts that no gap tells of, worst round", SILENT, 0, worst=True),
+    Bar("reconnect-storm", "wrong keys, worst round", WRONG, 0, worst=True),
+    *(
+        Bar("slow-store", f"rate, times the loop's, {delay}", RATE, 20, at_least=True, of=ours, against=loop)
+        for delay, ours, loop in SLOW_PAIRS
+    ),
+    *(
+        Bar("slow-store", f"wrong keys, worst round, {delay}", WRONG, 0, of=ours, worst=True)
+        for delay, ours, _ in SLOW_PAIRS
+    ),
     Bar("idle", "CPU % of a core", CPU_SHARE, 1, below=True),
     Bar("idle", "RSS MiB", RSS, 64, below=True),
     Bar("idle", "seconds until subscribed", READY, 1, below=True),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .workload import Workload
 
 _NOTHING = nullcontext()
+_LONGEST_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,11 @@ def run_burst(
         publisher = stack.enter_context(publishing)
         state = StoreState(server, load, verbatim=contestant.verbatim)
         subject.wait_quiet(window=0.2, share=0.05, timeout=5.0)
-        subscribed, server_cpu, usage = server.subscriber_ids(), server.cpu_seconds(), Usage(subject)
+        subscribed, server_cpu, usage = (
+            server.subscriber_ids(),
+            server.cpu_seconds(),
+            Usage(subject, patience=_patience(contestant, load)),
+        )
         stack.enter_context(meanwhile)
         published = publisher.publish(meanwhile=usage.look)
         end = state.await_end(usage)
@@ -96,6 +101,11 @@ def run_burst(
             server_cpu_seconds=end.server_cpu_seconds - server_cpu,
             peak_mib=usage.peak_mib,
         )
+
+
+def _patience(contestant: Contestant, load: Workload) -> float:
+    """Who waits for a slow store at each message rests meanwhile, and is not done."""
+    return min(_LONGEST_PATIENCE, 1.5 * contestant.store_delay * load.messages)
 
 
 def run_drain(contestant: Contestant, load: Workload, workspace: Path) -> float:

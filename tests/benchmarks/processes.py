@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from .failure import MeasurementError
 
@@ -71,6 +72,19 @@ class Child:
         """Waits a moment for a process that has closed its output."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
+
+    def end(self, seconds: float) -> None:
+        """SIGTERM, and wait for it."""
+        self._process.terminate()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"the process did not end within {seconds:g} s of SIGTERM") from None
+
+    def log_entries(self) -> list[dict[str, Any]]:
+        """The complete lines so far of a log that is written as JSON."""
+        lines = self._log.read_text(errors="replace").split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def cpu_seconds(self) -> float:
         self.require_alive()

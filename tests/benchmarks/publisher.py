@@ -1,10 +1,10 @@
 """The publisher process: prebuilt commands from a file, pipelined as fast as the server takes them.
 
-Arguments: port, file, number of commands, hold, subscribers. It prints "ready", starts on a line from standard input,
-and ends with one line of JSON. `hold` is for a subscriber that would be cut off flat out: before each slice the
+Arguments: port, file, number of commands, hold, subscribers, times. It prints "ready", starts on a line from standard
+input, and ends with one line of JSON. `hold` is for a subscriber that would be cut off flat out: before each slice the
 publisher waits until no subscriber's output buffer (`omem` in CLIENT LIST) is above that many bytes; 0: never.
 `subscribers` is to how many each PUBLISH must go; 0: the commands are XADD, which an entry's id answers, and nobody
-is held back for.
+is held back for. `times` is how often all of the file is sent, one time right after the other.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def publish(sock: socket.socket, commands: memoryview, lines: int, gate: Gate) -
 
 def main() -> None:
     path = sys.argv[2]
-    port, count, hold, subscribers = (int(sys.argv[place]) for place in (1, 3, 4, 5))
+    port, count, hold, subscribers, times = (int(sys.argv[place]) for place in (1, 3, 4, 5, 6))
     with open(path, "rb") as file:  # noqa: PTH123 (pathlib costs the start more than it gives here)
         flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
         commands = memoryview(mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ))
@@ -94,7 +94,8 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     started = time.time()
-    replies = publish(sock, commands, count if subscribers else 2 * count, gate)
+    lines = count if subscribers else 2 * count
+    replies = b"".join(publish(sock, commands, lines, gate) for _ in range(times))
     took = time.time() - started
     error = _ERROR.search(replies)
     result = {

@@ -66,10 +66,10 @@ class Publisher(Prepared):
 
 @contextmanager
 def ready_publisher(
-    server: Server, load: Workload, workspace: Path, *, hold: int, subscribers: int = 1
+    server: Server, load: Workload, workspace: Path, *, hold: int, subscribers: int = 1, times: int = 1
 ) -> Iterator[Publisher]:
-    """`hold` and `subscribers`: see the publisher; a stream has no subscribers."""
-    counts = (load.messages, hold, 0 if load.transport == "stream" else subscribers)
+    """`hold`, `subscribers` and `times`: see the publisher; a stream has no subscribers. Held back, it is one time."""
+    counts = (load.messages, hold, 0 if load.transport == "stream" else subscribers, times)
     command = [sys.executable, "-S", _SCRIPT, str(server.port), str(load.commands), *map(str, counts)]
     with running(command, log=workspace / "publisher.log", piped=True) as process:
         yield Publisher(process)

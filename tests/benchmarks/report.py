@@ -29,11 +29,11 @@ def text(
     lines = [*_head(facts), ""]
     for scenario in scenarios:
         lines += [f"{scenario.name}: {scenario.title(scale)}"]
-        lines += _aligned([_headings(scenario), *_rows(scenario, results), *_ratios(scenario, results)])
+        lines += aligned([_headings(scenario), *_rows(scenario, results), *_ratios(scenario, results)])
         lines += _remarks(scenario, results)
         lines += [""]
     lines += ["bars"]
-    lines += _aligned([_verdict(verdict) for verdict in verdicts])
+    lines += aligned([_verdict(verdict) for verdict in verdicts])
     return "\n".join(lines)
 
 
@@ -112,7 +112,7 @@ def _limit(verdict: Verdict) -> str:
     return f"{sign} {bar.limit:g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their widest cell, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

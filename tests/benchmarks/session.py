@@ -26,6 +26,7 @@ class Scale:
     few_keys: int
     many_keys: int
     flood: int
+    flood_past_backlog: str  # a setting of KV-Updater; the flood past it is five times `flood`
     latency_samples: int
     idle_seconds: float
     readers: int  # of the API server's events; of these the stalled ones read nothing
@@ -36,6 +37,10 @@ class Scale:
     steady_seconds: float
     largest_keys: int
     keys_seconds: float
+    slow_rate: int  # messages a second while the store is slow
+    slow_seconds: float
+    storm_rate: int  # messages a second while subscriptions are killed
+    storm_seconds: float
 
 
 FULL = Scale(
@@ -43,6 +48,7 @@ FULL = Scale(
     few_keys=1_000,
     many_keys=10_000,
     flood=1_000_000,
+    flood_past_backlog="64MiB",
     latency_samples=3_000,
     idle_seconds=10,
     readers=1_000,
@@ -53,12 +59,17 @@ FULL = Scale(
     steady_seconds=10,
     largest_keys=1_000_000,
     keys_seconds=10,
+    slow_rate=20_000,
+    slow_seconds=5,
+    storm_rate=10_000,
+    storm_seconds=5,
 )
 QUICK = Scale(
     messages=10_000,
     few_keys=1_000,
     many_keys=10_000,
     flood=100_000,
+    flood_past_backlog="1MiB",
     latency_samples=300,
     idle_seconds=2,
     readers=100,
@@ -69,6 +80,10 @@ QUICK = Scale(
     steady_seconds=1,
     largest_keys=10_000,
     keys_seconds=1,
+    slow_rate=5_000,
+    slow_seconds=1,
+    storm_rate=2_000,
+    storm_seconds=2,
 )
 
 

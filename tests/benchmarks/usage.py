@@ -15,10 +15,14 @@ _RESTING_SHARE = 0.05
 
 
 class Usage:
-    """CPU in seconds since this was made, peak memory in MiB since the process started."""
+    """CPU in seconds since this was made, peak memory in MiB since the process started.
 
-    def __init__(self, process: Child) -> None:
+    `patience`: for so many seconds it does not count as resting, for it may be waiting for a slow store.
+    """
+
+    def __init__(self, process: Child, *, patience: float = 0.0) -> None:
         self._process = process
+        self._busy_until = time.monotonic() + patience
         self._start = process.cpu_seconds()
         self.cpu_seconds = 0.0
         self.peak_mib = process.peak_memory_mib()
@@ -33,6 +37,10 @@ class Usage:
             self._process.wait_end()
             self.ended = str(error)
 
+    def lives(self) -> bool:
+        self.look()
+        return self.ended is None
+
     def rests(self) -> bool:
         """True where the process ended, or used next to nothing in the last two seconds of looking."""
         self.look()
@@ -41,7 +49,8 @@ class Usage:
         if elapsed < _RESTING_WINDOW:
             return self.ended is not None
         used, self._window = self.cpu_seconds - cpu, (time.monotonic(), self.cpu_seconds)
-        return self.ended is not None or used < _RESTING_SHARE * elapsed
+        rests = used < _RESTING_SHARE * elapsed and time.monotonic() > self._busy_until
+        return self.ended is not None or rests
 
     def settle(self) -> None:
         """Lets work that follows the last write, such as reading back, come into the account."""

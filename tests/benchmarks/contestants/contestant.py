@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tests.benchmarks.failure import CannotRunHere, MeasurementError
 from tests.benchmarks.processes import running
 from tests.benchmarks.servers import CHANNEL
+from tests.benchmarks.slow_wire import slow_wire
 
 from .replicas import Replicas
 
@@ -44,6 +45,7 @@ class Contestant:
     options: Mapping[str, str] = field(default_factory=dict, hash=False)  # settings of KV-Updater, by key
     transport: str = "pubsub"  # or "stream": the messages are entries of the stream that is named by the channel
     processes: int = 1  # replicas of the same command; CPU and memory are those of all
+    store_delay: float = 0.0  # seconds by which each answer of the store is late; its messages come as ever
     missing: Callable[[], str | None] = _nothing_missing  # why it cannot run here, if it cannot
 
     @contextmanager
@@ -57,7 +59,11 @@ class Contestant:
         home = Path(tempfile.mkdtemp(prefix="contestant-", dir=workspace))
         begun = time.monotonic()
         with ExitStack() as stack:
-            env = self._environment(server, validate=validate)
+            store = {}
+            if self.store_delay:
+                wire = slow_wire(server, self.store_delay, home / "slow-wire.log")
+                store["store_url"] = stack.enter_context(wire)
+            env = self._environment(server, store, validate=validate)
             children = [
                 stack.enter_context(running(self.command, log=home / f"log-{number}", cwd=home, env=env))
                 for number in range(self.processes)
@@ -66,13 +72,14 @@ class Contestant:
             self._await_subscription(server, process)
             yield Started(process, time.monotonic() - begun)
 
-    def _environment(self, server: Server, *, validate: bool) -> Mapping[str, str]:
+    def _environment(self, server: Server, store: Mapping[str, str], *, validate: bool) -> Mapping[str, str]:
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(_PREFIX)}
         settings = {
             "redis_url": server.url,
             "channel": CHANNEL,
             "validate": "true" if validate else "false",
             **({"transport": self.transport} if self.transport != "pubsub" else {}),
+            **store,
             **self.options,
         }
         named = {_PREFIX + key.upper(): text for key, text in settings.items()}

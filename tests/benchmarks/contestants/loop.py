@@ -6,8 +6,9 @@ import os
 import redis
 
 validate = os.environ["KV_UPDATER_VALIDATE"] == "true"
-r = redis.Redis.from_url(os.environ["KV_UPDATER_REDIS_URL"])
-pubsub = r.pubsub()
+url = os.environ["KV_UPDATER_REDIS_URL"]
+r = redis.Redis.from_url(os.environ.get("KV_UPDATER_STORE_URL", url))
+pubsub = redis.Redis.from_url(url).pubsub()
 pubsub.subscribe(os.environ["KV_UPDATER_CHANNEL"])
 
 for message in pubsub.listen():

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import bursts, channels, fan_out, flood, idle, keys, latency, observed, sizes, steady
+from . import (
+    bursts,
+    channels,
+    fan_out,
+    flood,
+    flood_past,
+    idle,
+    keys,
+    latency,
+    observed,
+    reconnect_storm,
+    sizes,
+    slow_store,
+    steady,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +39,9 @@ ALL: Mapping[str, Scenario] = {
         keys.KEYS,
         observed.OBSERVED,
         flood.FLOOD,
+        flood_past.FLOOD_PAST,
+        reconnect_storm.RECONNECT_STORM,
+        slow_store.SLOW_STORE,
         latency.LATENCY,
         steady.STEADY,
         idle.IDLE,

@@ -105,7 +105,11 @@ def _load(rate: int, session: Session) -> Load:
 
 
 def _hold(contestant: Contestant, rate: int, session: Session) -> Outcome:
-    load = _load(rate, session)
+    return held(contestant, _load(rate, session), session)
+
+
+def held(contestant: Contestant, load: Load, session: Session) -> Outcome:
+    """One run of it. After any loss, without latencies: they would be those of the messages that came."""
     with ExitStack() as stack:
         server = stack.enter_context(fresh_server())
         subject = stack.enter_context(contestant.started(server, session.workspace)).process
