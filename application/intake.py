@@ -18,6 +18,8 @@ from domain.validation import Validator
 
 # An entry that so many processes have taken and none has settled is likely to be what they died of.
 _MAX_DELIVERIES = 5
+# Fewer are judged sooner one by one.
+_MANY = 3
 
 
 class Intake:
@@ -77,7 +79,7 @@ class Intake:
         taken = [entry for entry in entries if entry is not None]
         self._acknowledgements.taken(len(taken))
         accepted: Sequence[UpdateMessage] | None = None
-        if all(entry.deliveries <= _MAX_DELIVERIES for entry in taken):
+        if len(payloads) >= _MANY and all(entry.deliveries <= _MAX_DELIVERIES for entry in taken):
             accepted = self._validator.accept_plain(payloads, channels)
         if accepted is None:
             accepted, entries = self._accepted_one_by_one(deliveries)

@@ -195,9 +195,14 @@ class KVUpdater:
         In a burst over few keys that would be a commit for every second message. Never waits for what is
         not here yet: at a low rate the backlog is empty.
         """
+        if not self._more_may_conflate():
+            return
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
             async with asyncio.timeout(_LONGEST_HOLD):
-                while self._subscription.backlog_bytes and self._pending.ready < _FEW_BATCHES * self._max_batch:
+                while self._more_may_conflate():
                     self._changed.clear()
                     await self._changed.wait()
+
+    def _more_may_conflate(self) -> bool:
+        return self._subscription.backlog_bytes > 0 and self._pending.ready < _FEW_BATCHES * self._max_batch

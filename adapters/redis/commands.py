@@ -108,17 +108,21 @@ class Commands:
         Raises StoreUnavailable for a lost connection and a timeout: where they were sent, the commands may be executed
         at any time.
         """
+        loop = asyncio.get_running_loop()
         replies = self._replies
-        executes_until = None
+        executes_until, until = None, loop.time() + self.timeout
+        waiting: list[asyncio.Future[Any]] = []
+        # Cheaper than a context that cancels, and a single command, a commit mostly, is in a hurry.
+        deadline = loop.call_at(until, _give_up, waiting)
         try:
-            async with asyncio.timeout(self.timeout):
-                if replies is None or replies.transport.is_closing():
+            if replies is None or replies.transport.is_closing():
+                async with asyncio.timeout_at(until):
                     replies = await self._connect()
-                waiting = [asyncio.get_running_loop().create_future() for _ in commands]
-                replies.waiting.extend(waiting)
-                executes_until = math.inf
-                replies.transport.write(b"".join(map(encode, commands)))
-                answers = await asyncio.gather(*waiting)
+            waiting += [loop.create_future() for _ in commands]
+            replies.waiting.extend(waiting)
+            executes_until = math.inf
+            replies.transport.write(b"".join(map(encode, commands)))
+            answers = [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
         except TimeoutError:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
@@ -126,6 +130,8 @@ class Commands:
             doubt = "" if replies is None else replies.doubt
             problem = f"no answer within {self.timeout:g} s{doubt}"
             raise StoreUnavailable("timeout", problem, executes_until=executes_until) from None
+        finally:
+            deadline.cancel()
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")
@@ -150,3 +156,9 @@ class Commands:
                 raise StoreUnavailable("connection", str(error)) from None
             self._connections += 1
             return self._replies
+
+
+def _give_up(waiting: list[asyncio.Future[Any]]) -> None:
+    for answer in waiting:
+        if not answer.done():
+            answer.set_exception(TimeoutError())
