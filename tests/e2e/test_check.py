@@ -295,6 +295,12 @@ class TestTheLogin:
         assert failed["check"] == "login"
         assert "password into redis_url" in failed["advice"]
 
+    def test_a_password_that_lacks_its_colon(self, tmp_path: Path) -> None:
+        with Server(password=PASSWORD) as own:
+            failed = Report(f"redis://{PASSWORD}@127.0.0.1:{own.port}", directory=tmp_path).only("fail")
+        assert failed["check"] == "login"
+        assert "put a colon before it" in failed["advice"]
+
     def test_a_server_that_has_too_many_clients(self, empty: Server, tmp_path: Path) -> None:
         with Server(empty.kind, ("--maxclients", "1")) as own, socket.create_connection(("127.0.0.1", own.port)) as one:
             one.sendall(b"PING\r\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from adapters.redis import tls_hints
 from adapters.redis.checkup.findings import Place, Told, fail, ok
-from adapters.redis.checkup.sites import Way
+from adapters.redis.checkup.sites import UNNAMED, Way
 from adapters.redis.commands import Commands
 from application.ports import StoreUnavailable
 
@@ -84,8 +84,7 @@ def _login(error: StoreUnavailable | None, way: Way, setting: str) -> Told:
     if error is None:
         return ok(f"as {way.user}")
     text, _ = tls_hints.split(str(error))
-    return fail(
-        text,
-        _advice(_LOGIN_ADVICE, text, setting)
-        or "see the server's log: it may have too many clients, or take none from here",
-    )
+    advice = _advice(_LOGIN_ADVICE, text, setting)
+    if advice and way.user == UNNAMED:
+        advice = f"if the user in {setting} is meant as a password, put a colon before it; else {advice}"
+    return fail(text, advice or "see the server's log: it may have too many clients, or take none from here")
