@@ -52,7 +52,8 @@ def test_whoever_is_woken_is_told_what_it_is(alert: Alert) -> None:
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     notes = alert["annotations"]
     assert notes.keys() == {"summary", "description", "runbook_url"}
-    assert "$value" in notes["description"]
+    assert "$labels.namespace" in notes["description"]
+    assert "(value" not in notes["description"]
     assert "{{" not in notes["summary"]
 
 
