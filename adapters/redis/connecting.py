@@ -22,7 +22,8 @@ _NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not a
 _UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
 _UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
 # Before the reason, redis-py says where it was connecting to: the settings have that, and a line of the log has an end.
-_WHERE = re.compile(r"Error (.*?) ?connecting to \S*?\.(?: |$)(.*)", re.DOTALL)
+_WHERE = re.compile(r"Error (.*?) ?connecting to \S*?\.(?: |$)(?:(.*)\.$)?", re.DOTALL)
+_WHERE_IN_PYTHON = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 class ConnectionFailed(ConnectionError):
@@ -195,7 +196,9 @@ class Connector:
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             causes = (error, error.__cause__)
             refused = any(isinstance(cause, _REFUSALS) or _NO_SUCH_DATABASE.match(str(cause)) for cause in causes)
-            reason = _WHERE.sub(lambda found: found[2] or found[1], without_arguments(error))
+            reason = _WHERE.sub(
+                lambda found: found[2] or found[1] or found[0], _WHERE_IN_PYTHON.sub("", without_arguments(error))
+            )
             where = "" if master is None or isinstance(error, ConnectionFailed) else "{}:{}: ".format(*master)
             told = f"{where}{reason}{self._hint(str(error))}"
             raise (LoginRefused if refused else ConnectionFailed)(told) from None
