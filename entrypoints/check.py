@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from entrypoints.commands import container_with_a_server
 from entrypoints.container.checking import CheckContainer
+from entrypoints.container.extras import try_all
 from entrypoints.logs import set_up_logs
 from entrypoints.mirrored import listening
 from entrypoints.printable import printable
-from entrypoints.settings import Loaded, Settings
+from entrypoints.settings import Loaded, Settings, SettingsError
 
 _MEMBERS = ("check", "where", "verdict", "found", "advice")
 _COLOURS = {"ok": 32, "warn": 33, "fail": 31, "skip": 2}
@@ -26,6 +27,11 @@ async def check(loaded: Loaded, *, service: str, as_json: bool) -> int:
     set_up_logs("ERROR", settings.log_format)
     sources = ", ".join(dict.fromkeys(loaded.origins.values()))
     rows: list[_Row] = [("settings", "", "ok", f"loaded from {sources}", "")]
+    try:
+        try_all(settings, service=service)
+    except SettingsError as error:
+        problem, _, remedy = str(error).rpartition(": ")
+        rows = [("settings", "", "fail", problem, remedy)]
     rows += [tuple(map(str, finding)) for finding in await container.checkup().findings()]
     for line in map(_as_json, rows) if as_json else _table(rows, coloured=sys.stdout.isatty()):
         print(line)

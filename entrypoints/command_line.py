@@ -240,11 +240,9 @@ def _watch(given: argparse.Namespace, loaded: Loaded) -> int:
 
 
 def _serve(_: argparse.Namespace, loaded: Loaded) -> int:
-    try:
-        from entrypoints.serve import serve
-    except ModuleNotFoundError as error:
-        raise SettingsError(f'serve needs {error.name}: in the checkout, pip install ".[serve]"') from None
-    return asyncio.run(serve(loaded.settings))
+    from entrypoints.container.extras import serve
+
+    return asyncio.run(serve()(loaded.settings))
 
 
 def _config(given: argparse.Namespace, loaded: Loaded) -> int:

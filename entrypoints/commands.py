@@ -12,29 +12,22 @@ from application.ports import StoreRefused, StoreUnavailable
 from domain.errors import Rejection
 from domain.stored_record import told
 from entrypoints.container import Container
+from entrypoints.container.extras import observed
 from entrypoints.logs import set_up_logs
 from entrypoints.printable import printable
-from entrypoints.runner import Companion, opened, run_service
+from entrypoints.runner import opened, run_service
 from entrypoints.settings import Loaded, Settings, SettingsError
 
 
 async def run(settings: Settings) -> int:
     """The service. In memory the records are written as JSON lines at the end: a dry run."""
     set_up_logs(settings.log_level, settings.log_format)
-    container, companions = (Container(settings=settings), ()) if settings.http_port is None else _observed(settings)
+    container, companions = (Container(settings=settings), ()) if settings.http_port is None else observed()(settings)
     exit_code = await run_service(container, *companions)
     if container.backend() == "memory":
         for type_, record in container.store().values.items():
             print(told(type_, record).decode())
     return exit_code
-
-
-def _observed(settings: Settings) -> tuple[Container, Sequence[Companion]]:
-    try:
-        from entrypoints.observed import observed
-    except ModuleNotFoundError as error:
-        raise SettingsError(f'http_port: run needs {error.name}: in the checkout, pip install ".[serve]"') from None
-    return observed(settings)
 
 
 async def publish(

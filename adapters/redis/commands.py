@@ -127,7 +127,7 @@ class Commands:
             # It may be dead for good: whoever calls next gets a new one.
             if replies is not None:
                 replies.transport.abort()
-            doubt = "" if replies is None else replies.doubt
+            doubt = "" if replies is None else replies.doubt.of_silence()
             problem = f"no answer within {self.timeout:g} s{doubt}"
             raise StoreUnavailable("timeout", problem, executes_until=executes_until) from None
         finally:

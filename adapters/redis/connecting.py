@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
+from adapters.redis import tls_hints
 from adapters.redis.cancellation import no_cancellation_lost
 
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -20,10 +21,9 @@ _NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not a
 # How redis-py tells of a server that took the connection and said nothing; a TLS handshake is part of connecting.
 _UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
 _UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
-
-
-_TLS_WANTED = "; perhaps this port speaks TLS: then the URL begins with rediss"
-_TLS_MISSING = "; perhaps this port does not speak TLS: then the URL begins with redis"
+# Before the reason, redis-py says where it was connecting to: the settings have that, and a line of the log has an end.
+_WHERE = re.compile(r"Error (.*?) ?connecting to \S*?\.(?: |$)(?:(.*)\.$)?", re.DOTALL)
+_WHERE_IN_PYTHON = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 class ConnectionFailed(ConnectionError):
@@ -35,14 +35,23 @@ class LoginRefused(PermissionError):
 
 
 class Doubt:
-    """Whether a server has ever answered; as a text, until then, what may be wrong with the URL."""
+    """Whether a server has ever answered; until then, what may be wrong with the URL. `tls`: whether that is spoken;
+    None: it is no matter."""
 
-    def __init__(self, hint: str = "") -> None:
+    def __init__(self, *, tls: bool | None = None) -> None:
         self.answered = False
-        self._hint = hint
+        self._tls = tls
 
-    def __str__(self) -> str:
-        return "" if self.answered else self._hint
+    def of_silence(self) -> str:
+        """What is said where nothing came by a connection that was made: so TLS was spoken, if it was to be."""
+        return tls_hints.hint(tls_hints.WANTED) if self._tls is False and not self.answered else ""
+
+    def of_end(self, problem: str) -> str:
+        """The same where such a one has ended."""
+        if not self._tls:
+            return self.of_silence()
+        told = tls_hints.advice(problem, certain=True)
+        return tls_hints.hint(told or ("" if self.answered else tls_hints.CLIENT))
 
 
 class Socket(asyncio.Protocol):
@@ -77,7 +86,8 @@ class Socket(asyncio.Protocol):
 
     def ending(self, error: Exception | None) -> str:
         """Why it ended, for a person; `error` is what `connection_lost` was called with."""
-        return self._dropped or f"{error or 'closed by the server'}{self.doubt}"
+        problem = str(error or "closed by the server")
+        return self._dropped or f"{problem}{self.doubt.of_end(problem)}"
 
 
 Address = tuple[str, int]
@@ -126,8 +136,8 @@ class Connector:
         self._connection_class: type[AbstractConnection] = options.pop("connection_class", Connection)
         self._options = options
         self._masters = masters
-        self._unanswered = _UNANSWERED_WITH_TLS if tls else _UNANSWERED
-        self._doubt = Doubt("" if url.startswith("unix:") else _TLS_MISSING if tls else _TLS_WANTED)
+        self._tls = None if url.startswith("unix:") else tls
+        self._doubt = Doubt(tls=self._tls)
         self._sockets: WeakKeyDictionary[Socket, Address | None] = WeakKeyDictionary()
         self._switched_to: Address | None = None
 
@@ -186,9 +196,22 @@ class Connector:
             # Over a Unix socket redis-py logs in as a part of connecting, and wraps what went wrong.
             causes = (error, error.__cause__)
             refused = any(isinstance(cause, _REFUSALS) or _NO_SUCH_DATABASE.match(str(cause)) for cause in causes)
-            doubt = self._doubt if self._unanswered.match(str(error)) else ""
-            raise (LoginRefused if refused else ConnectionFailed)(f"{without_arguments(error)}{doubt}") from None
+            reason = _WHERE.sub(
+                lambda found: found[2] or found[1] or found[0], _WHERE_IN_PYTHON.sub("", without_arguments(error))
+            )
+            where = "" if master is None or isinstance(error, ConnectionFailed) else "{}:{}: ".format(*master)
+            told = f"{where}{reason}{self._hint(str(error))}"
+            raise (LoginRefused if refused else ConnectionFailed)(told) from None
         return connection
+
+    def _hint(self, problem: str) -> str:
+        """What is said behind a failure to connect."""
+        if self._tls and (known := tls_hints.advice(problem, certain=self._doubt.answered)):
+            return tls_hints.hint(known)
+        unanswered = _UNANSWERED_WITH_TLS if self._tls else _UNANSWERED
+        if self._tls is None or self._doubt.answered or not unanswered.match(problem):
+            return ""
+        return tls_hints.hint(tls_hints.MISSING if self._tls else tls_hints.WANTED)
 
 
 def without_arguments(error: Exception) -> str:

@@ -112,7 +112,7 @@ class PubSubSubscriber:
         except hiredis.ProtocolError as error:
             raise _failure(None, error) from None
         except TimeoutError:
-            doubt = "" if self._drain is None else self._drain.doubt
+            doubt = "" if self._drain is None else self._drain.doubt.of_silence()
             raise SubscriptionLost(f"not confirmed within {self._timeout:g} s{doubt}") from None
 
     async def receive(self) -> Sequence[Delivery]:

@@ -13,11 +13,11 @@ from application.read_back import ReadBack
 from application.refusals import Refusals
 from entrypoints import __version__
 from entrypoints.container import liveness
+from entrypoints.container.extras import otel_traces
 from entrypoints.container.foundations import Foundations
 from entrypoints.container.injection import providers
 from entrypoints.container.stores import Stores
 from entrypoints.container.transports import Transports
-from entrypoints.settings import SettingsError
 
 _KNOWN_RECORDS_BYTES = 64 * 1024 * 1024
 # Stream entries taken and not yet settled, at most.
@@ -26,11 +26,7 @@ _MAX_OUTSTANDING = 100_000
 
 def _traces(clock: Clock, observer: Observer) -> Traces:
     # Most go without, and it takes long to import.
-    try:
-        from adapters.observability.otel_traces import OtelTraces
-    except ModuleNotFoundError as error:
-        raise SettingsError(f'tracing: it needs {error.name}: in the checkout, pip install ".[tracing]"') from None
-    return OtelTraces(clock=clock, observer=observer, version=__version__)
+    return otel_traces()(clock=clock, observer=observer, version=__version__)
 
 
 class Container(Transports, Stores):

@@ -8,7 +8,7 @@ from adapters.redis.checkup.checkup import Checkup
 from adapters.redis.checkup.findings import STEP
 from adapters.redis.checkup.keyspace import Keyspace
 from adapters.redis.checkup.service import Service
-from adapters.redis.checkup.sites import Site, Way, Work
+from adapters.redis.checkup.sites import UNNAMED, Site, Way, Work
 from adapters.redis.cluster import Cluster
 from adapters.redis.cluster_commands import ClusterCommands, SlotCommands
 from adapters.redis.commands import Commands
@@ -26,9 +26,8 @@ from entrypoints.settings import Settings
 def _way(url: str) -> Way:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
-    # A user without a password may be a password that lacks the colon before it.
     named = options.get("username") or unquote(parts.username or "")
-    user = named if named and (options.get("password") or parts.password) else "the account" if named else "default"
+    user = named if named and (options.get("password") or parts.password) else UNNAMED if named else "default"
     connector = Connector(url, timeout=STEP)
     if parts.scheme == "unix":
         return Way(unquote(parts.path), 0, user, tls=False, connector=connector)

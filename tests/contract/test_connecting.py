@@ -29,6 +29,7 @@ PASSWORD = "p@ss:wörd/1"  # as people choose them
 PASSWORD_IN_URL = "p%40ss%3Aw%C3%B6rd%2F1"
 WRONG = "not-it-at-all"
 TLS = "; perhaps this port speaks TLS: then the URL begins with rediss"
+CLIENT = "; perhaps the server wants a certificate: the URL with ssl_certfile=FILE&ssl_keyfile=FILE"
 NO_TLS = "; perhaps this port does not speak TLS: then the URL begins with redis"
 
 
@@ -228,6 +229,20 @@ async def test_a_server_that_is_gone_is_a_failure_that_does_not_tell_the_passwor
     assert PASSWORD_IN_URL not in str(error.value)
 
 
+async def test_where_it_was_connecting_to_is_not_said_before_the_reason(place: Place) -> None:
+    place.server.kill()
+    with pytest.raises(ConnectionFailed) as error:
+        await place.connector().connect(Recorder)
+    assert str(error.value).startswith(("Connect call failed (", "No such file or directory", "Connection refused"))
+
+
+async def test_of_several_addresses_the_reasons_are_kept() -> None:
+    with Server(ALL[0]) as server:
+        port = server.port
+    with pytest.raises(ConnectionFailed, match=f"(Multiple exceptions: |^)\\[?.*Connect call failed.*{port}"):
+        await Connector(f"redis://localhost:{port}", timeout=SOON).connect(Recorder)
+
+
 async def test_a_server_that_does_not_answer_is_a_failure_in_time(place: Place) -> None:
     place.server.freeze()
     async with asyncio.timeout(SOON / 2):
@@ -395,6 +410,50 @@ class TestCertificates:
             await place.connector(f"&protocol={protocol}").connect(Recorder)
         assert_harmless(str(error.value))
         await until(lambda: not place.clients())
+
+    @pytest.mark.parametrize("login", [True, False])
+    async def test_one_that_is_wanted_is_what_is_missing_and_not_another_port(
+        self, place: Place, *, login: bool
+    ) -> None:
+        place.server.command("CONFIG", "SET", "tls-auth-clients", "yes")
+        url = place.url if login else place.url.replace(f":{PASSWORD_IN_URL}@", "")
+        connector = Connector(url, timeout=SOON)
+        commands, subscriber = Commands(connector, timeout=SOON), subscriber_by(connector, timeout=SOON)
+        with pytest.raises(StoreUnavailable) as told:
+            await commands.call("PING")
+        await commands.close()
+        with pytest.raises(SubscriptionLost) as lost:
+            await subscriber.subscribe()
+        await subscriber.close()
+        for problem in (str(told.value), str(lost.value)):
+            assert problem.endswith(CLIENT), problem
+
+    @pytest.mark.parametrize(
+        ("change", "reason", "hint"),
+        [
+            (
+                ("ca.crt", "stranger.crt"),
+                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: ",
+                "ssl_ca_certs=FILE",
+            ),
+            (
+                ("127.0.0.1", "localhost"),
+                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: ",
+                "has into the URL",
+            ),
+            (("?", "?ssl_certfile={folder}/client.crt&"), "[SSL] PEM lib", "cannot be read: ssl_certfile, ssl_keyfile"),
+        ],
+        ids=["stranger", "name", "certificate without a key"],
+    )
+    async def test_the_reason_comes_first_and_the_advice_last(
+        self, place: Place, certificates: Path, change: tuple[str, str], reason: str, hint: str
+    ) -> None:
+        before, after = change
+        url = place.url.replace(before, after.format(folder=certificates))
+        with pytest.raises(ConnectionFailed) as error:
+            await Connector(url, timeout=SOON).connect(Recorder)
+        assert str(error.value).startswith(reason)
+        assert str(error.value).endswith(hint)
 
     async def test_a_server_without_tls_is_a_failure_in_time_that_says_so(self, place: Place) -> None:
         port = str(place.server.port)

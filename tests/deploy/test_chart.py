@@ -1,5 +1,8 @@
 """The chart: Helm takes it, Kubernetes takes what comes of it, and it is all there."""
 
+import base64
+import re
+import shlex
 from pathlib import Path
 
 import jsonschema
@@ -8,7 +11,8 @@ import pytest
 import yaml
 
 from entrypoints import __version__
-from tests.deploy.chart import CHART, FULL, Manifest, named, pods, rendered
+from entrypoints.settings import Settings
+from tests.deploy.chart import CHART, ELSEWHERE, FULL, Manifest, named, parsed, pods, rendered
 from tests.deploy.tools import output_of, tool
 
 _KUBERNETES = ("1.30", "1.34", "1.37")
@@ -85,6 +89,29 @@ def test_the_alerts_become_a_resource(full: list[Manifest]) -> None:
     manifest = named(full)["PrometheusRule", "updates"]
     assert manifest["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text("utf-8"))
     _validate(manifest, _KUBERNETES[0])
+
+
+def test_the_commands_of_its_page_install_it() -> None:
+    page = (CHART / "README.md").read_text("utf-8").replace("\\\n", "")
+    plain, sentinels = re.findall(r"^helm upgrade --install (.*)$", page, re.MULTILINE)
+    urls = []
+    for given in (plain, sentinels):
+        manifests = list(parsed(output_of(tool("helm"), "template", *shlex.split(given))))
+        (secret,) = (each for each in manifests if each["kind"] == "Secret")
+        urls.append(base64.b64decode(secret["data"]["redis_url"]).decode())
+    assert urls == ["redis://redis.example:6379/0", "redis+sentinel://a.example,b.example/mymaster/0"]
+    Settings(redis_url=urls[1])
+
+
+@pytest.mark.parametrize("base", ["https://git.example/blob/main", "https://git.example/blob/main/"])
+def test_the_alerts_lead_to_a_runbook_that_can_be_read(base: str) -> None:
+    manifests = rendered({**ELSEWHERE, "prometheusRule.enabled": True, "prometheusRule.runbookBase": base})
+    (manifest,) = (each for each in manifests if each["kind"] == "PrometheusRule")
+    rules = yaml.safe_load((CHART / "files" / "rules.yaml").read_text("utf-8"))
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            rule["annotations"]["runbook_url"] = f"https://git.example/blob/main/{rule['annotations']['runbook_url']}"
+    assert manifest["spec"] == rules
 
 
 def test_the_monitor_finds_the_metrics_of_all(full: list[Manifest]) -> None:

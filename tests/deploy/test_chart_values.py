@@ -44,6 +44,7 @@ _SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
         ("networkPolicy.from", [{"cidr": "10.0.0.0/8"}]),
         ("serviceMonitor.intervall", "1s"),
         ("prometheusRule.enable", True),
+        ("prometheusRule.runbookBase", "git.example"),
         ("pod.runAsUser", 0),
         ("pod.nodeSelectors", {}),
         ("tls.secretName", ""),

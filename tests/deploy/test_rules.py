@@ -52,7 +52,8 @@ def test_whoever_is_woken_is_told_what_it_is(alert: Alert) -> None:
     assert alert["labels"]["severity"] in ("critical", "warning", "info")
     notes = alert["annotations"]
     assert notes.keys() == {"summary", "description", "runbook_url"}
-    assert "$value" in notes["description"]
+    assert "$labels.namespace" in notes["description"]
+    assert "(value" not in notes["description"]
     assert "{{" not in notes["summary"]
 
 
@@ -109,6 +110,26 @@ def test_the_healthy_day_is_looked_at_from_its_beginning_to_its_end() -> None:
         "eval_time": "2h",
         "exp_samples": [],
     }
+
+
+def test_what_the_runbook_has_for_prometheus_is_taken(tmp_path: Path) -> None:
+    scrapes, inhibits = (yaml.safe_load(text) for text in _monitoring())
+    scrapes["rule_files"] = [str(RULES)]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(scrapes), "utf-8")
+    assert "SUCCESS" in promtool("check", "config", tmp_path / "prometheus.yaml")
+    # One job for the updaters and the API servers of the same channels, as the rules have it.
+    assert len(scrapes["scrape_configs"]) == 1
+    known = {alert["alert"] for alert in ALERTS}
+    for rule in inhibits["inhibit_rules"]:
+        assert set(rule["equal"]) <= {"namespace", "job"}
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            head, names = re.fullmatch(r'alertname =~? "?(\w+?)(?:\(([\w|]+)\))?"?', matcher).groups()  # type: ignore[union-attr]
+            assert {head + name for name in (names or "").split("|")} <= known, matcher
+
+
+def _monitoring() -> list[str]:
+    section = RUNBOOK.read_text("utf-8").partition("\n## Monitoring\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```yaml\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 
 def test_the_tests_have_only_series_that_there_are() -> None:

@@ -517,6 +517,49 @@ class TestTheExampleToPaste:
             assert service.stops()["unstorable"] == 1
 
 
+class TestRotatingThePassword:
+    def test_both_do_until_all_have_been_restarted_and_no_message_is_missed(self, own: Server, tmp_path: Path) -> None:
+        flags = ("--config", "config.yaml", "--log-format", "json")
+        secret = tmp_path / "secrets" / "redis_url"
+        paste(EXAMPLE, own, tmp_path)
+        with started(*flags, directory=tmp_path, env=SECRETS) as old:
+            old.says('"Ready"')
+            before = secret.read_text()
+            paste(example("rotate"), own, tmp_path)
+            after = secret.read_text()
+            assert before != after
+            with started(*flags, directory=tmp_path, env=SECRETS) as new:
+                new.says('"Ready"')
+                own.command("PUBLISH", "update", MESSAGES["kv:one"])
+                until(lambda: own.command("GET", "kv:one") == GOOD["kv:one"], lambda: new.raw_log)
+                self.forget(own, after, tmp_path)
+
+                # Whoever is connected works on, until it connects anew.
+                own.command("PUBLISH", "update", MESSAGES["kv:two"])
+                until(lambda: own.command("GET", "kv:two") == GOOD["kv:two"], lambda: new.raw_log)
+                assert old.stops()["received"] == 2
+                is_calm(old)
+                new.stops()
+                is_calm(new)
+        told = own.command("ACL", "GETUSER", "kv-updater")
+        assert len(told[told.index(b"passwords") + 1]) == 1
+
+    def test_who_has_the_old_one_alone_is_told_when_it_connects_anew(self, own: Server, tmp_path: Path) -> None:
+        paste(EXAMPLE, own, tmp_path)
+        with started("--config", "config.yaml", "--log-format", "json", directory=tmp_path, env=SECRETS) as service:
+            service.says('"Ready"')
+            paste(example("rotate"), own, tmp_path)
+            self.forget(own, (tmp_path / "secrets" / "redis_url").read_text(), tmp_path)
+            own.command("CLIENT", "KILL", "USER", "kv-updater")
+            service.says("invalid username-password pair")
+            assert service.logged("Not subscribed")
+
+    def forget(self, own: Server, url: str, directory: Path) -> None:
+        """As in the shell of before, which knows the hash of the new one."""
+        password = url.rpartition("@")[0].rpartition(":")[2]
+        paste(f"SHA256={sha256(password.encode()).hexdigest()}\n{example('forget')}", own, directory)
+
+
 NOBODY_MAY = """
 FLUSHALL | FLUSHDB | CONFIG GET * | CONFIG SET maxmemory 1 | ACL LIST | ACL SETUSER x on | CLIENT LIST | MONITOR
 CLIENT KILL TYPE normal | SHUTDOWN NOSAVE | SAVE | KEYS * | SCAN 0 | INFO | REPLICAOF 127.0.0.1 1 | SCRIPT FLUSH

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -249,6 +250,7 @@ class TestTls:
             ("rediss://127.0.0.1:{tls}", "ssl_ca_certs"),
             ("rediss://127.0.0.1:{tls}?ssl_ca_certs={folder}/stranger.crt", "ssl_ca_certs"),
             ("rediss://localhost:{tls}?ssl_ca_certs={folder}/ca.crt", "a name that the certificate has"),
+            ("rediss://127.0.0.1:{tls}?ssl_ca_certs={folder}/ca.crt&ssl_certfile={folder}/client.crt", "ssl_keyfile"),
             ("redis://127.0.0.1:{tls}", "begins with rediss"),
             ("redis://:pass@127.0.0.1:{tls}", "begins with rediss"),
             ("rediss://127.0.0.1:{plain}", "begins with redis, not rediss"),
@@ -292,6 +294,12 @@ class TestTheLogin:
             failed = Report(f"redis://127.0.0.1:{own.port}", directory=tmp_path).only("fail")
         assert failed["check"] == "login"
         assert "password into redis_url" in failed["advice"]
+
+    def test_a_password_that_lacks_its_colon(self, tmp_path: Path) -> None:
+        with Server(password=PASSWORD) as own:
+            failed = Report(f"redis://{PASSWORD}@127.0.0.1:{own.port}", directory=tmp_path).only("fail")
+        assert failed["check"] == "login"
+        assert "put a colon before it" in failed["advice"]
 
     def test_a_server_that_has_too_many_clients(self, empty: Server, tmp_path: Path) -> None:
         with Server(empty.kind, ("--maxclients", "1")) as own, socket.create_connection(("127.0.0.1", own.port)) as one:
@@ -537,6 +545,58 @@ class TestRights:
         with Server(empty.kind, ("--rename-command", "EVALSHA", "")) as own:
             failed = Report(own.url, directory=tmp_path).of("rights")
         assert "does not know EVALSHA" in failed[0]["found"]
+
+
+class TestKeysThatAreDenied:
+    """The updater's own check of the store overlooks that, for other keys may be allowed: so it is ready."""
+
+    @pytest.mark.parametrize("rules", ["resetkeys", "%R~kv:*"])
+    def test_a_store_that_takes_none_of_the_records_is_not_well(
+        self, empty: Server, tmp_path: Path, rules: str
+    ) -> None:
+        less = Account("kv-updater", f"reset on #SHA256 +@all &* {rules}")
+        less.set_on(empty)
+        report = Report(less.at(empty.url), "--key-prefix", "kv:", directory=tmp_path)
+        rights, store = [row for row in report.rows if row["verdict"] == "fail"]
+        assert (rights["check"], store["check"]) == ("rights", "store")
+        assert "not_permitted" in store["found"]
+        assert store["advice"] == "append to the account what the rights above name"
+
+
+class TestPackages:
+    @pytest.mark.parametrize(
+        ("flags", "package", "importer"),
+        [
+            (["--http-port", "0"], "uvicorn", "adapters.http.wire"),
+            (["--tracing"], "opentelemetry", "adapters.observability.otel_traces"),
+            (["--for", "serve"], "uvicorn", "adapters.http.wire"),
+        ],
+    )
+    def test_one_that_is_missing_fails_in_the_words_of_the_service(  # noqa: PLR0917
+        self,
+        empty: Server,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        flags: list[str],
+        package: str,
+        importer: str,
+    ) -> None:
+        for name in [name for name in sys.modules if name.split(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, name)
+        for name in (importer, "entrypoints.observed", "entrypoints.serve", "entrypoints.container.observed"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, "entrypoints.container.reading", raising=False)
+        monkeypatch.setitem(sys.modules, package, None)
+        report = Report(empty.url, *flags, directory=tmp_path)
+        failed = report.only("fail")
+        assert failed["check"] == "settings"
+        assert report.of("store") or report.of("records")
+        service = ["serve"] if "serve" in flags else ["run", *flags]
+        assert run_command([*service, "--redis-url", empty.url]) == 2
+        assert capsys.readouterr().err == f"kv-updater: {failed['found']}: {failed['advice']}\n"
+        assert package in failed["found"]
+        assert "pip install" in failed["advice"]
 
 
 class TestForServe:

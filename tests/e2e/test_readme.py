@@ -167,6 +167,8 @@ class Reader:
         elif words[:2] == ["pip", "install"]:
             self._install(words[2:])
         elif "kv-updater" in words[:3] or "entrypoints.cli" in words:
+            if words[:2] == ["kv-updater", "check"]:
+                Server(port=self.port).command("FLUSHALL")  # it is shown as it is before the first start
             if _ENDS_BY_ITSELF.search(line):
                 self._answer += self._result(line)
             elif _BESIDE.search(line):
@@ -279,6 +281,9 @@ def _content(file: IO[bytes] | None) -> str:
 def _shape(line: str) -> str:
     """The line without what is another in each run: numbers and times, and how columns are padded."""
     line = re.sub(r"^id: \w+", "id: 0", line)
+    # Where the server is, the page takes from the defaults; and which one that is, is left to the machine.
+    line = line.replace("loaded from environment KV_UPDATER_REDIS_URL, default", "loaded from default")
+    line = re.sub(r"(version .*)Valkey", r"\1Redis", line)
     return re.sub(r"\s+", " ", re.sub(r"-?\d+(\.\d+)*", "0", line)).strip()
 
 

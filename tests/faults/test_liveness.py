@@ -166,6 +166,27 @@ class TestRefusedLater:
         assert totals["pending"] == totals["unstorable"] == 0
         assert stored(own) == records_of(3)
 
+    def test_messages_for_keys_that_are_taken_away_are_lost_and_told_while_it_is_ready(
+        self, own: Server, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        flags = (*PROBING, "--store-url", limited(own), "--dead-letter-stream", "letters")
+        with subscribed(redis_url, *flags, directory=tmp_path) as service, Publisher(server.port) as publisher:
+            service.says('"Ready"')
+            own.command("ACL", "SETUSER", "limited", "resetkeys")
+            publisher.publish(round_of(1))
+            until(lambda: "Message unstorable: not_permitted" in errors(service))
+            until(lambda: "Dead letters dropped: no other try can write them" in errors(service))
+            own.command("ACL", "SETUSER", "limited", "allkeys")
+            publisher.publish(round_of(2))
+            until(lambda: stored(own) == records_of(2))
+            totals = service.stops()
+
+            assert service.logged("Not ready") == []
+
+        # What was not refused yet when they came back is stored.
+        assert totals["unstorable"] > 0
+        assert totals["unstorable"] + totals["committed"] + totals["conflated"] == 2 * len(KEYS)
+
     @pytest.mark.parametrize(
         ("take", "give"),
         [

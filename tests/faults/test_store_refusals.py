@@ -56,6 +56,24 @@ def test_a_store_that_was_emptied_is_filled_again_by_what_comes(fault: Try, serv
         assert {entry["level"] for entry in trial.service.entries} == {"INFO"}
 
 
+def test_a_store_that_evicts_takes_records_away_and_nobody_tells(
+    redis_url: str, server: Server, store: Server, tmp_path: Path
+) -> None:
+    with subscribed(redis_url, "--store-url", store.url, directory=tmp_path) as service, Publisher(server.port) as all_:
+        service.says('"Ready"')
+        used = int(store.command("INFO", "memory").partition(b"used_memory:")[2].split()[0])
+        store.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        store.command("CONFIG", "SET", "maxmemory", used + 2_000_000)
+        for at in range(0, 20_000, 500):
+            all_.publish(message(f"key:{number}", values=f'["{"x" * 500}"]') for number in range(at, at + 500))
+        totals = service.stops()
+        assert {entry["level"] for entry in service.entries} == {"INFO"}
+
+    assert totals["committed"] == 20_000
+    assert store.command("DBSIZE") < 20_000
+    store.command("CONFIG", "SET", "maxmemory", 0)
+
+
 def test_a_store_that_is_down_at_the_start_gets_what_has_come_meanwhile(
     fault: Try, server: Server, store: Server
 ) -> None:

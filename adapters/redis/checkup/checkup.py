@@ -56,6 +56,7 @@ class Checkup:
         whole = Place(examined[0].where if site.kind != "cluster" and examined else f"{site.name}{site.service}")
         if not examined or any(place.lost for place in examined):
             whole.lost = "a server cannot be used"
+        whole.forbids_writes = any(place.forbids_writes for place in examined)
         await self._use(site, whole)
         return [*chain.from_iterable(place.findings for place in (*every, whole))]
 
@@ -84,12 +85,14 @@ class Checkup:
         if writes or self._work.transport == "stream":
             await place.look("memory", server.tell_memory)
         await place.look("rights", lambda: try_rights(commands, way, rights, server.version))
+        place.forbids_writes = rights.forbids_writes
         if writes:
             await place.look("keyspace", lambda: self._keyspace.tell(commands))
 
     async def _use(self, site: Site, place: Place) -> None:
         questions = [*self._service.of_messages()] if site.messages else []
-        questions += self._service.of_records(site.setting) if site.records else []
+        if site.records:
+            questions += self._service.of_records(site.setting, forbidden=place.forbids_writes)
         for check, question in questions:
             await place.look(check, question)
 

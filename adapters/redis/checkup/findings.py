@@ -62,6 +62,7 @@ class Place:
     def __init__(self, where: str) -> None:
         self.findings: list[Finding] = []
         self.lost = ""
+        self.forbids_writes = False
         self.where = where
 
     async def look(

@@ -3,26 +3,16 @@
 import re
 from collections.abc import Iterable
 
+from adapters.redis import tls_hints
 from adapters.redis.checkup.findings import Place, Told, fail, ok
-from adapters.redis.checkup.sites import Way
+from adapters.redis.checkup.sites import UNNAMED, Way
 from adapters.redis.commands import Commands
 from application.ports import StoreUnavailable
 
-_HINT = "; perhaps this port "
 _UNANSWERED = re.compile("Timeout reading|no answer")
 _CUT = re.compile("closed|reset|Protocol error|not a reply", re.IGNORECASE)
 # A server that has too many clients, or takes none from elsewhere, says it with the last two.
 _TURNED_DOWN = frozenset({"login", "noauth", "wrongpass", "connection", "timeout", "err", "denied"})
-_TLS_ADVICE = (
-    (re.compile("expired|not yet valid"), "renew the server's certificate, or set this machine's clock right"),
-    (re.compile("mismatch|not valid for"), "write a name that the certificate has into {}"),
-    (re.compile("VERIFY_FAILED"), "name the authority in {}: ?ssl_ca_certs=FILE"),
-    # So it ends where the server wants a certificate and gets none: the handshake is over by then.
-    (
-        re.compile("certificate.required|handshake.failure|connection lost|Error while reading", re.IGNORECASE),
-        "perhaps the server wants a certificate: {} with ssl_certfile=FILE&ssl_keyfile=FILE",
-    ),
-)
 _LOGIN_ADVICE = (
     (re.compile("DB index|SELECT is not allowed"), "end {} in a database that there is, such as /0"),
     (re.compile("'select"), "append to the account: +select"),
@@ -72,18 +62,18 @@ async def _try(commands: Commands) -> StoreUnavailable | None:
 def _is_of_tls(error: StoreUnavailable, way: Way) -> bool:
     if error.kind not in ("connection", "timeout"):
         return False
-    text = str(error).partition(_HINT)[0]
+    text, hint = tls_hints.split(str(error))
     if way.tls:
         return not _UNANSWERED.match(text)
-    return bool(_HINT in str(error) and _CUT.search(text))
+    return bool(hint and _CUT.search(text))
 
 
 def _tls_problem(error: StoreUnavailable, way: Way, setting: str) -> Told:
-    text = str(error).partition(_HINT)[0]
+    text, _ = tls_hints.split(str(error))
     if not way.tls:
-        return fail(text, f"perhaps this port speaks TLS: then {setting} begins with rediss, not redis")
-    no_tls = "perhaps this port does not speak TLS: then {} begins with redis, not rediss; or the server is frozen"
-    return fail(text, _advice(_TLS_ADVICE, text, setting) or no_tls.format(setting))
+        return fail(text, f"{tls_hints.WANTED.format(setting)}, not redis")
+    no_tls = f"{tls_hints.MISSING.format(setting)}, not rediss; or the server is frozen"
+    return fail(text, tls_hints.advice(text, setting) or no_tls)
 
 
 def _advice(known: Iterable[tuple[re.Pattern[str], str]], text: str, setting: str) -> str:
@@ -93,9 +83,8 @@ def _advice(known: Iterable[tuple[re.Pattern[str], str]], text: str, setting: st
 def _login(error: StoreUnavailable | None, way: Way, setting: str) -> Told:
     if error is None:
         return ok(f"as {way.user}")
-    text = str(error).partition(_HINT)[0]
-    return fail(
-        text,
-        _advice(_LOGIN_ADVICE, text, setting)
-        or "see the server's log: it may have too many clients, or take none from here",
-    )
+    text, _ = tls_hints.split(str(error))
+    advice = _advice(_LOGIN_ADVICE, text, setting)
+    if advice and way.user == UNNAMED:
+        advice = f"if the user in {setting} is meant as a password, put a colon before it; else {advice}"
+    return fail(text, advice or "see the server's log: it may have too many clients, or take none from here")

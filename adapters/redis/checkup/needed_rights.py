@@ -16,6 +16,9 @@ from adapters.redis.stream_replies import rows_of
 class NeededRights:
     """Of the service at one site."""
 
+    forbids_writes = False
+    """Whether the account was found to lack what no record is written without."""
+
     def __init__(self, site: Site, work: Work) -> None:
         self._site, self._work = site, work
         self._names = Names(site, work)

@@ -37,7 +37,7 @@ def of_commits(names: Names, work: Work, settled: Sequence[str]) -> list[Need]:
         *more,
     ]
     words = [*(f"~{rule}" for rule in rules), *(f"+{command}" for command in commands)]
-    return [Need(f"({' '.join(words)})", trials), *_of_options(names, work)]
+    return [Need(f"({' '.join(words)})", trials, writes=True), *_of_options(names, work)]
 
 
 def of_reading(names: Names) -> list[Need]:

@@ -30,7 +30,9 @@ async def try_rights(commands: Commands, way: Way, rights: NeededRights, version
     replies = await _try_all(commands, way, trials)
     old = version < _WITH_BRACKETS if version else _has_no_brackets(replies)
     waived = rights.waived(replies)
-    missing = [lack for need in needs if (lack := _missing(need, way, replies, waived, old=old))]
+    lacks = {need.rule: lack for need in needs if (lack := _missing(need, way, replies, waived, old=old))}
+    rights.forbids_writes = any(need.writes and need.rule in lacks for need in needs)
+    missing = [*lacks.values()]
     unknown = [trial.name for need in needs for trial in need.trials if _is_unknown(trial, replies[trial])]
     tried = sum(len(need.trials) for need in needs) - len(unknown)
     told = missing or [ok(f"{way.user} may do all that can be tried: {tried} commands")]

@@ -89,7 +89,10 @@ class Server:
             return ok("no limit")
         found = f"{_size(used)} of {_size(limit)}, {policy}" if used else f"{_size(limit)}, {policy}"
         if policy.startswith("allkeys") or (policy.startswith("volatile") and self._work.expires):
-            advice = "CONFIG SET maxmemory-policy noeviction, and watch kv_updater_store_errors_total for oom"
+            advice = (
+                "CONFIG SET maxmemory-policy noeviction, and in its configuration file;"
+                " then watch kv_updater_store_errors_total for oom"
+            )
             return warn(f"{found}: keys are evicted when it is full", advice)
         if used > _NEARLY_FULL * limit:
             return warn(

@@ -75,16 +75,21 @@ class Service:
             return [("probe", self._probe)]
         return [("stream", partial(self._stream, stream)) for stream in self._streams]
 
-    def of_records(self, setting: str) -> Sequence[Question]:
-        """The same. `setting` names the server."""
+    def of_records(self, setting: str, *, forbidden: bool) -> Sequence[Question]:
+        """The same. `setting` names the server; `forbidden`: a right is missing that no record is written without."""
         if self._reads:
             return [("records", partial(self._gives_records, setting))]
         letters = [("dead letters", partial(self._letters_at, stream)) for stream in self._letters]
-        return [("store", partial(self._takes_writes, setting)), *letters]
+        return [("store", partial(self._takes_writes, setting, forbidden=forbidden)), *letters]
 
-    async def _takes_writes(self, setting: str) -> Told:
-        """By the check that the updater makes between its commits."""
-        return await self._try_store(self._store.check, setting) or ok("would take a commit")
+    async def _takes_writes(self, setting: str, *, forbidden: bool) -> Told:
+        """By the check that the updater makes between its commits. A key that is denied is no matter to that: another
+        one may be allowed."""
+        if problem := await self._try_store(self._store.check, setting):
+            return problem
+        if forbidden:
+            return fail("answers, but messages would be unstorable: not_permitted", _STORE_ADVICE["noperm"])
+        return ok("would take a commit")
 
     async def _gives_records(self, setting: str) -> Told:
         """By the read that the API server makes where there is nothing else to read."""

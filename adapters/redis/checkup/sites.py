@@ -6,6 +6,9 @@ from typing import Literal
 
 from adapters.redis.connecting import Connector
 
+UNNAMED = "the account"
+"""A user without a password, which may be a password that lacks the colon before it: so it is not shown."""
+
 
 @dataclass(frozen=True)
 class Way:

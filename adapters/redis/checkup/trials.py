@@ -24,10 +24,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Need:
-    """`rule` is what allows all of the trials, as docs/security.md has it: so it is appended to an account."""
+    """`rule` is what allows all of the trials, as docs/security.md has it: so it is appended to an account.
+
+    `writes`: without it no record is written.
+    """
 
     rule: str
     trials: Sequence[Trial]
+    writes: bool = False
 
 
 class Names:
