@@ -144,13 +144,14 @@ def test_a_store_that_refuses_whoever_comes_makes_no_poison(
     """As where its password was changed, and the service is started again and again."""
     elsewhere.command("CONFIG", "SET", "requirepass", "other")
     add(server, *[message(f"key:{number}") for number in range(10)])
-    flags = ("--store-url", elsewhere.url, *STREAM, *US, "--probe-interval", "0")
+    server.command("XGROUP", "CREATE", "update", "kv-updater", "0")
+    flags = ("--store-url", elsewhere.url, *STREAM, *US)
     for _ in range(2):
         with started("--redis-url", redis_url, *flags, directory=tmp_path) as service:
             assert service.ends() == 1
             assert "Redis refuses what the service needs" in service.raw_log.decode()
-        # It was not the entries' fault: for the next one this is the first delivery.
-        assert pending(server) == [(b"us", 0)] * 10
+        # It was not the fault of entries that were read before that: for the next one this is the first delivery.
+        assert pending(server) in ([], [(b"us", 0)] * 10)
 
 
 class TestDeadLetters:
