@@ -7,7 +7,7 @@ members, then the type, then the times.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -64,7 +64,6 @@ class Validator:
     """Holds the rules, ready to be asked some hundred thousand times a second."""
 
     def __init__(self, rules: ValidationRules, instants: InstantReader) -> None:
-        self._rules = rules
         self._max_bytes = rules.max_message_bytes
         self._instant_of = instants.of
         self._instants_of = instants.of_all
@@ -72,7 +71,8 @@ class Validator:
         self._reserved = frozenset(rules.reserved_types)
         self._reserved_prefixes = tuple(rules.reserved_prefixes)
         self._forbids = bool(rules.allowed_types or rules.reserved_types or rules.reserved_prefixes)
-        self._checks_times = rules.strict_timestamps or rules.expire_at_valid
+        self._strict, self._expires, self._grace = rules.strict_timestamps, rules.expire_at_valid, rules.expiry_grace
+        self._checks_times = self._strict or self._expires
 
     def accept(self, payload: bytes, channel: bytes) -> UpdateMessage | Rejection:
         """The message in a payload that came over a channel, or why there is none."""
@@ -100,7 +100,7 @@ class Validator:
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
         message = UpdateMessage(type_, payload, channel, self._instant_of(members.updated))
-        return self._check_times(message, members) if self._checks_times else message
+        return self._check_times(message, members, self._instant_of(members.valid)) if self._checks_times else message
 
     def accept_plain(self, payloads: Sequence[bytes], channels: Sequence[bytes]) -> Sequence[UpdateMessage] | None:
         """The messages in all of these, where `accept` takes each and none has anything unusual; None: ask it.
@@ -121,17 +121,24 @@ class Validator:
             return None
 
         types = [each.type for each in members]
-        if not all(types) or max(map(len, types)) > _SHORT_TYPE or not "".join(types).isprintable():
-            return None
-        if not _OPENS_PLAIN.issuperset([memoryview(each.values)[0] for each in members]):
-            return None
-        if self._forbids and any(map(self._is_forbidden, types)):
+        if not self._are_plain(types, members):
             return None
         instants = self._instants_of([each.updated for each in members])
         messages = list(map(UpdateMessage, types, payloads, channels, instants))
-        if self._checks_times and Rejection in map(type, map(self._check_times, messages, members)):
-            return None
+        if self._checks_times:
+            valid_instants = self._instants_of([each.valid for each in members])
+            if Rejection in map(type, map(self._check_times, messages, members, valid_instants)):
+                return None
         return messages
+
+    def _are_plain(self, types: Sequence[str], members: Sequence[_Members]) -> bool:
+        return (
+            all(types)
+            and max(map(len, types)) <= _SHORT_TYPE
+            and "".join(types).isprintable()
+            and _OPENS_PLAIN.issuperset([memoryview(each.values)[0] for each in members])
+            and not (self._forbids and any(map(self._is_forbidden, types)))
+        )
 
     def permits(self, type_: str) -> bool:
         """Whether a message of this type would be accepted, so that its key may be a record's."""
@@ -142,16 +149,17 @@ class Validator:
             return True
         return self._allowed is not None and not self._allowed(type_)
 
-    def _check_times(self, message: UpdateMessage, members: _Members) -> UpdateMessage | Rejection:
-        valid_instant = self._instant_of(members.valid)
-        if self._rules.strict_timestamps:
+    def _check_times(
+        self, message: UpdateMessage, members: _Members, valid_instant: datetime | None
+    ) -> UpdateMessage | Rejection:
+        if self._strict:
             times = (("updated", members.updated, message.instant), ("valid", members.valid, valid_instant))
             for name, value, instant in times:
                 if instant is None or not isinstance(value, str) or not is_rfc_3339(value):
                     return Rejection(Reason.BAD_TIMESTAMP, f"`{name}` is not an RFC 3339 time")
-        if self._rules.expire_at_valid and valid_instant is not None:
+        if self._expires and valid_instant is not None:
             try:
-                message.expires_at = valid_instant + self._rules.expiry_grace
+                message.expires_at = valid_instant + self._grace
             except OverflowError:
                 pass  # past the end of the calendar: it does not expire
         return message
