@@ -25,9 +25,9 @@ from application.waiting import pause
 _SLICE = 32
 _LONGEST_SLICE = 0.0005
 # Whatever else the loop has to do in one turn, such as to answer probes: of the time that it takes, so much is for
-# messages, but not so long that the server must hold what comes meanwhile.
+# messages, unless reading is behind, and never so long that the server must hold what comes meanwhile.
 _SHARE = 0.25
-_LONGEST_TURN = 0.02
+_LONGEST_TURN = 0.005
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
@@ -127,7 +127,8 @@ class KVUpdater:
         """One turn of the loop; the time after it."""
         await asyncio.sleep(0)
         back = self._clock.monotonic()
-        self._turn_ends = back + min(_SHARE * (back - now), _LONGEST_TURN)
+        share = 0.0 if self._subscription.behind else _SHARE
+        self._turn_ends = back + min(share * (back - now), _LONGEST_TURN)
         return back
 
     async def stop(self) -> None:

@@ -82,6 +82,11 @@ class MessageSubscriber(Protocol):
         ...
 
     @property
+    def behind(self) -> bool:
+        """Whether more waits where we have not read it yet, and may be lost: to read goes before all else."""
+        ...
+
+    @property
     def waited(self) -> float:
         """Seconds since when what `receive` returned last came over the connection; 0 where nothing waits here."""
         ...

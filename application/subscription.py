@@ -77,6 +77,11 @@ class Subscription:
         return self._subscriber.backlog_bytes if self._confirmed else 0
 
     @property
+    def behind(self) -> bool:
+        """As MessageSubscriber has it."""
+        return self._subscriber.behind
+
+    @property
     def waited(self) -> float:
         """As MessageSubscriber has it."""
         return self._subscriber.waited

@@ -208,6 +208,10 @@ class ScriptedSubscriber:
         self.unsubscribed = asyncio.Event()
 
     @property
+    def behind(self) -> bool:
+        return False
+
+    @property
     def waited(self) -> float:
         return 0.0
 

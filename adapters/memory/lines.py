@@ -30,6 +30,10 @@ class LinesSubscriber:
         self._reading: asyncio.Future[bytes] | None = None
 
     @property
+    def behind(self) -> bool:
+        return False
+
+    @property
     def waited(self) -> float:
         return 0.0
 

@@ -39,6 +39,10 @@ class MemorySubscriber:
         self._came_at = 0.0
 
     @property
+    def behind(self) -> bool:
+        return False
+
+    @property
     def waited(self) -> float:
         return 0.0
 

@@ -42,6 +42,11 @@ class Drain(Socket):
         self._paused = False
         self._held = False
 
+    @property
+    def behind(self) -> bool:
+        """Whether the kernel, and maybe the server, held more than could be read at once."""
+        return self._whole_reads > 0
+
     def data_received(self, data: bytes) -> None:
         self.doubt.answered = True
         self.heard_at = self.came_at = asyncio.get_running_loop().time()

@@ -69,6 +69,10 @@ class PubSubSubscriber:
         self._ending = self._ended = False
 
     @property
+    def behind(self) -> bool:
+        return self._drain is not None and self._drain.behind
+
+    @property
     def waited(self) -> float:
         return 0.0 if self._drain is None else asyncio.get_running_loop().time() - self._drain.taken_came_at
 

@@ -51,6 +51,10 @@ class ShardedSubscriber:
         self._repairing: asyncio.Task[None] | None = None
 
     @property
+    def behind(self) -> bool:
+        return any(part.behind for part in self._whole())
+
+    @property
     def waited(self) -> float:
         return 0.0 if self._heard is None else self._heard.waited
 

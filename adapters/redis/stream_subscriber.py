@@ -39,6 +39,10 @@ class StreamSubscriber:
         self._living: list[asyncio.Task[None]] = []
 
     @property
+    def behind(self) -> bool:
+        return False
+
+    @property
     def waited(self) -> float:
         return 0.0
 

@@ -29,7 +29,7 @@ def test_a_burst_of_200000_messages_leaves_the_last_one_of_every_key(
         receivers = publisher.publish(burst)
         totals = service.stops()
 
-        assert receivers == [1] * _MESSAGES
+        assert receivers.count(1) == _MESSAGES
         assert totals["received"] == _MESSAGES
         assert totals["committed"] + totals["conflated"] == _MESSAGES
         assert {entry["level"] for entry in service.entries} == {"INFO"}

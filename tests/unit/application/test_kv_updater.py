@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 import application.kv_updater
+from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Found, Refused
 from application.events import (
@@ -444,14 +445,24 @@ class SlowClock(SimulatedClock):
         return self.elapsed
 
 
+class Behind(MemorySubscriber):
+    """More than it has read waits where it may be lost."""
+
+    @property
+    def behind(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(
-    ("others_take", "turns_at_least", "turns_at_most"),
-    [(0.0, 4, 320), (0.1, 1, 2)],
-    ids=["the socket has its turn within a slice", "what takes long leaves time for messages"],
+    ("others_take", "subscriber", "turns_at_least", "turns_at_most"),
+    [(0.0, MemorySubscriber, 4, 320), (0.1, MemorySubscriber, 1, 2), (0.1, Behind, 9, 320)],
+    ids=["the socket has its turn within a slice", "what takes long leaves time for messages", "reading goes first"],
 )
-async def test_slow_messages(others_take: float, turns_at_least: int, turns_at_most: int) -> None:
-    clock = SlowClock()
-    world = World(clock=clock)
+async def test_slow_messages(
+    others_take: float, subscriber: type[MemorySubscriber], turns_at_least: int, turns_at_most: int
+) -> None:
+    clock, channels = SlowClock(), MemoryChannels()
+    world = World(clock=clock, channels=channels, subscriber=subscriber(channels, ["update"]))
     turns: list[int] = []
 
     async def take_turns() -> None:
