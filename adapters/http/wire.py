@@ -33,27 +33,35 @@ class AddressInUse(OSError):
 
 
 class _Crowd:
-    """The connections. Of too many, one goes that has had its answer, or else the oldest: the next may be a probe."""
+    """The connections. Of too many, one goes that has had its answers, or has asked nothing yet, the oldest first."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._waiting: dict[_Impatient, None] = {}
-        self._answered: dict[_Impatient, None] = {}
+        self._idle: dict[_Impatient, None] = {}
+        self._silent: dict[_Impatient, None] = {}
+        self._busy: dict[_Impatient, None] = {}
 
     def enter(self, newcomer: "_Impatient") -> None:
-        if len(self._waiting) + len(self._answered) >= self.most:
-            oldest = next(iter(self._answered or self._waiting))
+        if len(self._idle) + len(self._silent) + len(self._busy) >= self.most:
+            oldest = next(iter(self._idle or self._silent or self._busy))
             self.leave(oldest)
             oldest.transport.abort()
-        self._waiting[newcomer] = None
+        self._silent[newcomer] = None
+
+    def asks(self, one: "_Impatient") -> None:
+        self._move(one, self._busy)
 
     def answered(self, one: "_Impatient") -> None:
-        if one in self._waiting:
-            self._answered[one] = self._waiting.pop(one)
+        self._move(one, self._idle)
 
     def leave(self, one: "_Impatient") -> None:
-        self._waiting.pop(one, None)
-        self._answered.pop(one, None)
+        for group in (self._idle, self._silent, self._busy):
+            group.pop(one, None)
+
+    def _move(self, one: "_Impatient", group: "dict[_Impatient, None]") -> None:
+        if one in self._idle or one in self._silent or one in self._busy:
+            self.leave(one)
+            group[one] = None
 
 
 class _Impatient(HttpToolsProtocol):
@@ -77,6 +85,7 @@ class _Impatient(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
+        self.crowd.asks(self)
         if self._until is None:
             self._wait()
         super().on_message_begin()
@@ -142,6 +151,12 @@ class _Impatient(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # Many may wait to be accepted: who comes while the loop is busy is not to come again a second later.
+        for each in sockets or ():
+            each.listen(_LONGEST_QUEUE)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         # They are the runner's.
@@ -170,8 +185,8 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_FAREWELL,
-                # So many are accepted in one turn of the loop: fewer than have to go for them unanswered.
-                backlog=_LONGEST_QUEUE if max_connections is None else max_connections // 4,
+                # So many are accepted in one turn of the loop, before one can be turned away.
+                backlog=(_RESERVED_FILES if max_connections is None else max_connections) // 4,
             )
         )
 

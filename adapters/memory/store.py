@@ -31,13 +31,13 @@ class MemoryStore:
                 refused[index] = Refused.OTHER_REDIS_TYPE
             elif text == record.text:
                 refused[index] = Refused.UNCHANGED
+                if text == expected.text:
+                    self._set(type_, record.text, expires_at)
                 if follows(record.entry, entry):
                     self._entries[type_] = record.entry
             elif text == expected.text and (not text or entry == expected.entry):
-                self.values[type_], self._entries[type_] = record.text, record.entry
-                self._expires_at.pop(type_, None)
-                if expires_at is not None:
-                    self._expires_at[type_] = expires_at
+                self._set(type_, record.text, expires_at)
+                self._entries[type_] = record.entry
             else:
                 refused[index] = Found(text, entry)
         return refused
@@ -50,6 +50,12 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    def _set(self, type_: str, text: bytes, expires_at: "datetime | None") -> None:
+        self.values[type_] = text
+        self._expires_at.pop(type_, None)
+        if expires_at is not None:
+            self._expires_at[type_] = expires_at
 
     def _value(self, type_: str) -> object:
         expires_at = self._expires_at.get(type_)

@@ -29,6 +29,14 @@ local function refuse(i, found, id)
   refused[at + 1], refused[at + 2], refused[at + 3] = i, found, id
 end
 
+local function set(key, record, at)
+  if at == '' then
+    redis.call('SET', key, record)
+  else
+    redis.call('SET', key, record, 'PXAT', at)
+  end
+end
+
 local function flush(stream)
   local sent = redis.pcall('XACK', KEYS[n + 1 + stream], group, unpack(acknowledged[stream]))
   -- Where something else has taken the place of the stream, nothing is pending there.
@@ -79,19 +87,17 @@ for i = 1, n do
     -- A string that is longer than any record is somebody else's: as good as none.
     if not found or #found > longest then found = '' end
     local id = hash and found ~= '' and redis.call('HGET', hash, key) or ''
+    local at = expires and ARGV[expiries + i] or ''
     if found == record then
       refuse(i, 1, '')
+      -- What we have written ourselves: it is not to go at another time than this message says, whoever set one.
+      if found == ARGV[expected + i] then set(key, record, at) end
       if hash then
         if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
         acknowledge(ARGV[settled + i])
       end
     elseif found == ARGV[expected + i] and (not hash or id == ARGV[expected_ids + i]) then
-      local at = expires and ARGV[expiries + i] or ''
-      if at == '' then
-        redis.call('SET', key, record)
-      else
-        redis.call('SET', key, record, 'PXAT', at)
-      end
+      set(key, record, at)
       if hash then
         redis.call('HSET', hash, key, ARGV[ids + i])
         if at ~= '' then forget() end

@@ -22,7 +22,7 @@ _NO_SUCH_DATABASE = re.compile("(ERR )?(DB index is out of range|SELECT is not a
 _UNANSWERED = re.compile("Error while reading|Timeout reading|Connection closed")
 _UNANSWERED_WITH_TLS = re.compile("Timeout connecting|.*(WRONG_VERSION_NUMBER|reset by peer|EOF occurred|closed)")
 # Before the reason, redis-py says where it was connecting to: the settings have that, and a line of the log has an end.
-_WHERE = re.compile(r"Error (.*?) ?connecting to \S*?\.(?: |$)(?:(.*)\.$)?", re.DOTALL)
+_WHERE = re.compile(r"Error (.*?) ?connecting to .*?\.(?: |$)(?:(.*)\.$)?", re.DOTALL)
 _WHERE_IN_PYTHON = re.compile(r" \(_ssl\.c:\d+\)")
 
 

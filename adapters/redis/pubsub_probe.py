@@ -58,6 +58,10 @@ class PubSubProbe:
         self._arrival: asyncio.Future[Copy | None] | None = None
         self._cut_off = False
 
+    def check_role(self, role: Any) -> None:
+        """What the subscriber's server answers to ROLE. Raises MasterReplaced where nothing can come by way of it."""
+        self._watch.check_role(role)
+
     async def round_trip(self, drain: Drain, client_id: int | None) -> float:
         """Publish one and wait until `arrived` is told of it; seconds. `client_id` is the subscriber's.
 

@@ -105,7 +105,10 @@ class PubSubSubscriber:
             )
             async with asyncio.timeout(self._timeout):
                 if self._probe is not None:
-                    self._client_id = await self._ask_client_id(self._drain)
+                    client_id, role = await self._ask(self._drain, ("CLIENT", "ID"), ("ROLE",))
+                    # Where we may not know, it is an error.
+                    self._client_id = client_id if isinstance(client_id, int) else None
+                    self._probe.check_role(role)
                 self._send("SUBSCRIBE")
                 while self._unconfirmed:
                     self._early += await self._next_slice(self._drain)
@@ -145,14 +148,18 @@ class PubSubSubscriber:
         if self._probe is not None:
             await self._probe.close()
 
-    async def _ask_client_id(self, drain: Drain) -> int | None:
-        """The server's number for this connection; None where we may not know."""
-        drain.transport.write(encode(("CLIENT", "ID")))
-        while (reply := self._reader.gets()) is _INCOMPLETE:
-            await drain.readable()
-            for piece in drain.slice():
-                self._reader.feed(*piece)
-        return reply if isinstance(reply, int) else None
+    async def _ask(self, drain: Drain, *commands: tuple[str, ...]) -> list[Any]:
+        """The replies, before anything is subscribed; errors are among them."""
+        drain.transport.write(b"".join(map(encode, commands)))
+        replies: list[Any] = []
+        while len(replies) < len(commands):
+            while (reply := self._reader.gets()) is not _INCOMPLETE:
+                replies.append(reply)
+            if len(replies) < len(commands):
+                await drain.readable()
+                for piece in drain.slice():
+                    self._reader.feed(*piece)
+        return replies
 
     def _send(self, verb: str) -> None:
         if self._drain is not None:

@@ -36,7 +36,7 @@ class SubscriberWatch:
 
     async def look(self, role: Any, clients: Any) -> None:
         """At the answers; warns before the server cuts the subscriber off. Raises MasterReplaced, StoreUnavailable."""
-        self._check_role(role)
+        self.check_role(role)
         found = _OMEM.search(clients) if isinstance(clients, bytes) else None
         self.output_buffer_bytes = int(found[1]) if found else 0
         if self.output_buffer_bytes:
@@ -47,7 +47,8 @@ class SubscriberWatch:
         self._was_master = self._is_told = False
         self.output_buffer_bytes = 0
 
-    def _check_role(self, role: Any) -> None:
+    def check_role(self, role: Any) -> None:
+        """At that alone. Raises MasterReplaced."""
         if not isinstance(role, list):
             return
         kind, *_, link, _ = role if role[0] == b"slave" else (role[0], b"", b"")

@@ -13,6 +13,10 @@ _CERTAIN: _Rows = (
         re.compile("PEM lib|key values mismatch", re.IGNORECASE),
         "the certificate or its key cannot be read: ssl_certfile, ssl_keyfile",
     ),
+    (
+        re.compile("No such file|Permission denied|NO_CERTIFICATE"),
+        "a file that {} names cannot be read: ssl_ca_certs, ssl_certfile, ssl_keyfile",
+    ),
     (re.compile("expired|not yet valid"), "renew the server's certificate, or set this machine's clock right"),
     (re.compile("mismatch|not valid for"), "write a name that the certificate has into {}"),
     (re.compile("VERIFY_FAILED"), "name the authority in {}: ?ssl_ca_certs=FILE"),

@@ -266,6 +266,16 @@ class TestComparing:
         assert await commit(store, ("a", ONE, ONE)) == {0: Refused.UNCHANGED}
         assert place.held("a") == ONE
 
+    async def test_a_record_of_ours_that_is_repeated_goes_when_the_last_one_says(
+        self, place: InMemory | OnServer, store: KeyValueStore
+    ) -> None:
+        soon = place.now() + timedelta(seconds=0.25)
+        await commit(store, ("a", b"", ONE, soon), ("b", b"", ONE), ("others", b"", ONE, soon))
+        answer = await commit(store, ("a", ONE, ONE), ("b", ONE, ONE, soon), ("others", b"", ONE))
+        assert answer == dict.fromkeys(range(3), Refused.UNCHANGED)
+        await place.pass_time_until(soon + MILLISECOND)
+        assert await store.read(["a", "b", "others"]) == [ONE, None, None]
+
     async def test_another_redis_type_is_never_overwritten(
         self, place: InMemory | OnServer, store: KeyValueStore
     ) -> None:

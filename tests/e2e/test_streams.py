@@ -9,6 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.faults.wire import wire_to
+from tests.proxy import TcpProxy
 from tests.servers import Server
 from tests.service import Publisher, command, started, subscribed, until
 from tests.world import message, record
@@ -145,13 +147,18 @@ def test_a_store_that_refuses_whoever_comes_makes_no_poison(
     elsewhere.command("CONFIG", "SET", "requirepass", "other")
     add(server, *[message(f"key:{number}") for number in range(10)])
     server.command("XGROUP", "CREATE", "update", "kv-updater", "0")
-    flags = ("--store-url", elsewhere.url, *STREAM, *US)
-    for _ in range(2):
-        with started("--redis-url", redis_url, *flags, directory=tmp_path) as service:
-            assert service.ends() == 1
-            assert "Redis refuses what the service needs" in service.raw_log.decode()
-        # It was not the fault of entries that were read before that: for the next one this is the first delivery.
-        assert pending(server) in ([], [(b"us", 0)] * 10)
+    with wire_to(elsewhere) as wire:
+        flags = ("--store-url", wire.url, *STREAM, *US)
+        for _ in range(2):
+            # So that the entries are read before the store has answered.
+            wire.does(TcpProxy.stall)
+            with started("--redis-url", redis_url, *flags, directory=tmp_path) as service:
+                until(lambda: [deliveries for _, deliveries in pending(server)] == [1] * 10)
+                wire.does(TcpProxy.resume)
+                assert service.ends() == 1
+                assert "Redis refuses what the service needs" in service.raw_log.decode()
+            # It was not the entries' fault: for the next one this is the first delivery.
+            assert pending(server) == [(b"us", 0)] * 10
 
 
 class TestDeadLetters:
