@@ -108,11 +108,11 @@ class TestSilence:
             publisher.publish(round_of(1))
             until(lambda: stored(server) == records_of(1))
 
-            becomes(service, GAP, lambda: own.command("REPLICAOF", "127.0.0.1", 1))  # nobody is there
+            own.command("REPLICAOF", "127.0.0.1", 1)  # nobody is there
+            service.says("a replica without its master")
             assert own.command("PING") == b"PONG"
             assert "a replica now" in service.logged("Not subscribed")[0]["detail"]
-            service.says("a replica without its master")
-            own.command("REPLICAOF", "NO", "ONE")
+            becomes(service, GAP, lambda: own.command("REPLICAOF", "NO", "ONE"))
             until(lambda: service.entries[-1]["message"] == "Ready")
             publisher.publish(round_of(2))
             until(lambda: stored(server) == records_of(2))
