@@ -68,6 +68,11 @@ class Stage:
             (folder / name).mkdir(parents=True)
         self.changed = folder / "changed"
         self.place = Path("/")
+        # The image's Python goes by this name; that of a Debian machine does not.
+        named = self.changed / f"{sys.base_prefix}/bin/python".lstrip("/")
+        if not Path(sys.base_prefix, "bin", "python").exists():
+            named.parent.mkdir(parents=True)
+            named.symlink_to(f"python{sys.version_info.major}.{sys.version_info.minor}")
 
     def command(self, program: str, *, before: str = "", user: str = "0:0") -> list[str]:
         """A command line that runs this, in a shell's words, in the stage's file system, as process 1.
@@ -93,7 +98,12 @@ class Stage:
         command = self.command(f"/bin/sh -c {shlex.quote(inside)}")
         # With the variables of this machine, for they may say where packages come from.
         done = subprocess.run(
-            command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300, check=False
+            command,
+            env={**os.environ, "PIP_BREAK_SYSTEM_PACKAGES": "1", **variables},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode == 0, f"RUN {script}\n{done.stdout}{done.stderr}"
 
