@@ -33,35 +33,31 @@ class AddressInUse(OSError):
 
 
 class _Crowd:
-    """The connections. Of too many, one goes that has had its answers, or has asked nothing yet, the oldest first."""
+    """The connections. Of too many, one goes that has had its answers, or else the oldest: the next may be a probe."""
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self._waiting: dict[_Impatient, None] = {}
         self._idle: dict[_Impatient, None] = {}
-        self._silent: dict[_Impatient, None] = {}
-        self._busy: dict[_Impatient, None] = {}
 
     def enter(self, newcomer: "_Impatient") -> None:
-        if len(self._idle) + len(self._silent) + len(self._busy) >= self.most:
-            oldest = next(iter(self._idle or self._silent or self._busy))
+        if len(self._waiting) + len(self._idle) >= self.most:
+            oldest = next(iter(self._idle or self._waiting))
             self.leave(oldest)
             oldest.transport.abort()
-        self._silent[newcomer] = None
+        self._waiting[newcomer] = None
 
     def asks(self, one: "_Impatient") -> None:
-        self._move(one, self._busy)
+        if one in self._idle:
+            self._waiting[one] = self._idle.pop(one)
 
     def answered(self, one: "_Impatient") -> None:
-        self._move(one, self._idle)
+        if one in self._waiting:
+            self._idle[one] = self._waiting.pop(one)
 
     def leave(self, one: "_Impatient") -> None:
-        for group in (self._idle, self._silent, self._busy):
-            group.pop(one, None)
-
-    def _move(self, one: "_Impatient", group: "dict[_Impatient, None]") -> None:
-        if one in self._idle or one in self._silent or one in self._busy:
-            self.leave(one)
-            group[one] = None
+        self._waiting.pop(one, None)
+        self._idle.pop(one, None)
 
 
 class _Impatient(HttpToolsProtocol):
@@ -151,11 +147,14 @@ class _Impatient(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
+    queue: int | None = None
+    """How many may wait to be accepted, where that is more than are accepted at once."""
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # Many may wait to be accepted: who comes while the loop is busy is not to come again a second later.
         for each in sockets or ():
-            each.listen(_LONGEST_QUEUE)
+            if self.queue is not None:
+                each.listen(self.queue)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -189,6 +188,9 @@ class HttpServer:
                 backlog=(_RESERVED_FILES if max_connections is None else max_connections) // 4,
             )
         )
+
+        # Where connections are few, few may wait for one: who comes back at once, again and again, has to wait longer.
+        self._server.queue = _LONGEST_QUEUE if max_connections is None else None
 
     def open(self) -> str:
         """Listen; the address, with the port that a 0 has become. Raises AddressInUse."""

@@ -38,6 +38,7 @@ class Drain(Socket):
         self._chunks: deque[tuple[bytes, float]] = deque()
         self._offset = 0
         self._whole_reads = 0
+        self._read_anew = False
         self._changed: asyncio.Future[None] | None = None
         self._paused = False
         self._held = False
@@ -52,6 +53,7 @@ class Drain(Socket):
         self.heard_at = self.came_at = asyncio.get_running_loop().time()
         self._chunks.append((data, self.came_at))
         self.bytes += len(data)
+        self._read_anew = True
         self._whole_reads = self._whole_reads + 1 if len(data) >= _WHOLE_READ else 0
         if self.bytes >= self._max_bytes and not self._paused:
             self._paused = True
@@ -90,6 +92,9 @@ class Drain(Socket):
 
     def slice(self) -> Iterator[tuple[bytes, int, int]]:
         """What to parse before the socket is read again, in pieces: (chunk, offset, length)."""
+        if not self._read_anew:
+            self._whole_reads = 0  # the loop has had its turn since, and there was nothing more
+        self._read_anew = False
         pieces, piece = _PIECES, _PIECE
         if self._whole_reads >= _LONG_BEHIND:
             pieces, piece = 1, _PIECE_WHEN_LONG_BEHIND

@@ -238,5 +238,5 @@ def test_whoever_asks_without_a_pause_holds_up_no_message(
         with Publisher(server.port) as publisher:
             publisher.publish([message(f"k{n}", NEW) for n in range(count)])
         until(lambda: server.command("DBSIZE") == count)
-        assert api.get("/livez").status == 200
+        assert 200 in answers
         assert not api.service.logged("Not ready")
