@@ -55,7 +55,7 @@ lock: $(DEV_READY) ## write the hash-pinned requirements anew
 	@$(LOCK) --constraint requirements-dev.txt --extra serve --extra tracing pyproject.toml -o deploy/image/requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group build -o deploy/image/build-requirements.txt
 	@$(LOCK) --constraint requirements-dev.txt --group bench -o tests/benchmarks/requirements.txt
-	@$(BIN)/python -m tests.benchmarks.contestants.node_lock
+	@$(BIN)/python -m tests.benchmarks.contestants.node_lock write
 
 tools: $(TOOLS_READY) ## helm and kubectl for the tests of what is under deploy; Linux on x86-64
 
@@ -94,7 +94,7 @@ $(BENCH_READY): tests/benchmarks/requirements.txt $(DEV_READY)
 	@touch $@
 
 # Where there is no Node.js, and where they cannot be had, the benchmarks say so in their tables.
-$(NODE_READY): $(NODE_PEERS)/package-lock.json
+$(NODE_READY): $(NODE_PEERS)/requirements.txt | $(DEV_READY)
 	@if command -v npm >/dev/null; then \
-	  npm ci --prefix $(NODE_PEERS) --silent --ignore-scripts --no-audit --no-fund && touch $@ || echo "The peers of Node.js cannot be installed."; \
+	  $(BIN)/python -m tests.benchmarks.contestants.node_lock install && touch $@ || echo "The peers of Node.js cannot be installed."; \
 	fi
