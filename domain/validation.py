@@ -4,7 +4,6 @@ The rules are checked in the order of `Reason`: size before any parsing, then JS
 members, then the type, then the times.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,18 +12,15 @@ import msgspec
 
 from domain.errors import Reason, Rejection
 from domain.globs import matcher
-from domain.instants import InstantReader, Time, is_rfc_3339
-from domain.json_text import decode_with_lone_surrogates
-from domain.nesting import MAX_DEPTH, TOO_DEEP, check_depth
-from domain.update_message import NULL, UpdateMessage
+from domain.instants import InstantReader, is_rfc_3339
+from domain.members import MAX_TYPE_BYTES, Members, read_again, why_no_type, why_no_values
+from domain.nesting import MAX_DEPTH, check_depth
+from domain.update_message import UpdateMessage
 
-_MAX_TYPE_BYTES = 512
-_SHORT_TYPE = _MAX_TYPE_BYTES // 4  # characters: whatever they are, they fit
+_SHORT_TYPE = MAX_TYPE_BYTES // 4  # characters: whatever they are, they fit
 _SURELY_FLAT = 2 * MAX_DEPTH  # bytes: each level takes one to open and one to close
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OPENS_VALUES = b"{["
 _OPENS_PLAIN = frozenset(_OPENS_VALUES)
-_OPENS_TIME = b'"-0123456789n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +37,7 @@ class ValidationRules:
     expiry_grace: timedelta = timedelta()
 
 
-class _Members(msgspec.Struct, gc=False):
-    type: str
-    values: msgspec.Raw
-    updated: Time = None
-    valid: Time = None
-
-
-class _RawMembers(msgspec.Struct, gc=False):
-    type: msgspec.Raw = NULL
-    values: msgspec.Raw = NULL
-    updated: msgspec.Raw = NULL
-    valid: msgspec.Raw = NULL
-
-
-_decode = msgspec.json.Decoder(_Members).decode
-_decode_type = msgspec.json.Decoder(str).decode
-_decode_time = msgspec.json.Decoder(Time).decode
+_decode = msgspec.json.Decoder(Members).decode
 
 
 class Validator:
@@ -86,16 +66,16 @@ class Validator:
             if len(payload) > _SURELY_FLAT:
                 check_depth(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            verdict = _read_again(payload)
+            verdict = read_again(payload)
             if isinstance(verdict, Rejection):
                 return verdict
             members = verdict
 
         type_ = members.type
-        if not (0 < len(type_) <= _SHORT_TYPE and type_.isprintable()) and (detail := _why_no_type(type_)):
+        if not (0 < len(type_) <= _SHORT_TYPE and type_.isprintable()) and (detail := why_no_type(type_)):
             return Rejection(Reason.MALFORMED, detail)
         if memoryview(members.values)[0] not in _OPENS_VALUES:
-            return Rejection(Reason.MALFORMED, _why_no_values(members.values))
+            return Rejection(Reason.MALFORMED, why_no_values(members.values))
         if self._forbids and self._is_forbidden(type_):
             return Rejection(Reason.FORBIDDEN_TYPE, "not an allowed type, or a key of the service itself")
 
@@ -131,7 +111,7 @@ class Validator:
                 return None
         return messages
 
-    def _are_plain(self, types: Sequence[str], members: Sequence[_Members]) -> bool:
+    def _are_plain(self, types: Sequence[str], members: Sequence[Members]) -> bool:
         return (
             all(types)
             and max(map(len, types)) <= _SHORT_TYPE
@@ -142,7 +122,7 @@ class Validator:
 
     def permits(self, type_: str) -> bool:
         """Whether a message of this type would be accepted, so that its key may be a record's."""
-        return _why_no_type(type_) is None and not self._is_forbidden(type_)
+        return why_no_type(type_) is None and not self._is_forbidden(type_)
 
     def _is_forbidden(self, type_: str) -> bool:
         if type_ in self._reserved or type_.startswith(self._reserved_prefixes):
@@ -150,7 +130,7 @@ class Validator:
         return self._allowed is not None and not self._allowed(type_)
 
     def _check_times(
-        self, message: UpdateMessage, members: _Members, valid_instant: datetime | None
+        self, message: UpdateMessage, members: Members, valid_instant: datetime | None
     ) -> UpdateMessage | Rejection:
         if self._strict:
             times = (("updated", members.updated, message.instant), ("valid", members.valid, valid_instant))
@@ -163,56 +143,3 @@ class Validator:
             except OverflowError:
                 pass  # past the end of the calendar: it does not expire
         return message
-
-
-def _read_again(payload: bytes) -> _Members | Rejection:
-    # At leisure: a wrong member stops the parser before it has read the rest, which may be no JSON at all, or
-    # repeat the member, and of repeated members the last counts.
-    try:
-        raw = decode_with_lone_surrogates(payload, _RawMembers)
-        return _Members(_type(raw.type), raw.values, _time(raw.updated), _time(raw.valid))
-    except msgspec.ValidationError as error:
-        return Rejection(Reason.MALFORMED, str(error))
-    except UnicodeDecodeError as error:
-        return Rejection(Reason.UNDECODABLE, f"invalid UTF-8 (byte {error.start})")
-    except RecursionError:
-        return Rejection(Reason.UNDECODABLE, TOO_DEEP)
-    except msgspec.DecodeError as error:
-        return Rejection(Reason.UNDECODABLE, str(error))
-
-
-def _why_no_type(type_: str) -> str | None:
-    if not type_:
-        return "`type` is empty"
-    if len(type_.encode()) > _MAX_TYPE_BYTES:
-        return f"`type` is longer than {_MAX_TYPE_BYTES} bytes"
-    if _CONTROL.search(type_):
-        return "`type` has a control character"
-    return None
-
-
-def _why_no_values(text: msgspec.Raw) -> str:
-    if memoryview(text)[0] == ord('"'):
-        return "`values` is a string, not an object or an array: as a field of a stream entry it must be whole JSON"
-    return "`values` is missing, or neither an object nor an array"
-
-
-def _type(text: msgspec.Raw) -> str:
-    """Raises msgspec.ValidationError for what is no string, another msgspec.DecodeError for half a character."""
-    if memoryview(text)[0] != ord('"'):
-        raise msgspec.ValidationError("`type` is missing, or not a string")
-    try:
-        return _decode_type(text)
-    except msgspec.DecodeError:
-        raise msgspec.DecodeError("lone surrogate in `type`") from None
-
-
-def _time(text: msgspec.Raw) -> Time:
-    """Raises msgspec.ValidationError for what may not be a time; what may, but cannot be read, is unordered."""
-    if memoryview(text)[0] not in _OPENS_TIME:
-        raise msgspec.ValidationError("`updated` or `valid` is neither string, number nor null")
-    try:
-        value: Time = _decode_time(text)
-    except msgspec.DecodeError:
-        return None
-    return value
