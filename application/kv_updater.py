@@ -1,7 +1,7 @@
 """The use case: receive, accept, conflate, commit.
 
-The path of one message: `Intake.receive` -> `Validator.accept` -> `PendingUpdates.offer` -> `persist_data` ->
-`Committer.commit`.
+The path of a message: `Intake.receive` -> `Validator.accept_plain`, or `accept` where something is unusual ->
+`PendingUpdates.offer_all` -> `persist_data` -> `Committer.commit`.
 """
 
 import asyncio
@@ -19,15 +19,11 @@ from application.second_tries import SecondTries
 from application.store_health import StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
+from application.turns import Turns
 from application.waiting import pause
 
-# Messages accepted between two looks at the clock, and seconds until the socket has its turn.
+# Messages accepted between two looks at the clock.
 _SLICE = 32
-_LONGEST_SLICE = 0.0005
-# Whatever else the loop has to do in one turn, such as to answer probes: of the time that it takes, so much is for
-# messages, unless reading is behind, and never so long that the server must hold what comes meanwhile.
-_SHARE = 0.25
-_LONGEST_TURN = 0.005
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.
@@ -65,10 +61,10 @@ class KVUpdater:
         self._clock = clock
         self.tally = tally
         self._max_batch = max_batch
+        self._turns = Turns(clock)
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
         self._changed = asyncio.Event()
-        self._turn_ends = 0.0
         self._ended = asyncio.Event()
 
     @property
@@ -113,23 +109,14 @@ class KVUpdater:
                 task.cancel()
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
-        # The socket is read between slices, however long the messages in them take.
-        started = self._clock.monotonic()
+        self._turns.begin()
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], self._subscription.waited)
             self._changed.set()
-            if (now := self._clock.monotonic()) > max(started + _LONGEST_SLICE, self._turn_ends):
-                started = await self._let_others_go_on(now)
-        if (now := self._clock.monotonic()) >= self._turn_ends:
-            await self._let_others_go_on(now)
-
-    async def _let_others_go_on(self, now: float) -> float:
-        """One turn of the loop; the time after it."""
-        await asyncio.sleep(0)
-        back = self._clock.monotonic()
-        share = 0.0 if self._subscription.behind else _SHARE
-        self._turn_ends = back + min(share * (back - now), _LONGEST_TURN)
-        return back
+            if self._turns.is_long:
+                await self._turns.next(others_first=self._subscription.behind)
+        if self._turns.is_over:
+            await self._turns.next(others_first=self._subscription.behind)
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
