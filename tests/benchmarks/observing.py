@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import urllib.request
+from abc import ABC, abstractmethod
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Self
 
@@ -29,18 +30,16 @@ def metrics(port: int) -> dict[str, float]:
     return {name: float(value) for name, value in _SAMPLE.findall(_get(port, "/metrics"))}
 
 
-class Scraper:
-    """Asks for everything at once, and again each second, in a thread.
+class Repeated(ABC):
+    """Something that is done again and again in a thread until the block ends, at once for the first time.
 
     No process may be started meanwhile: a fork of several threads is not safe.
     """
 
-    def __init__(self, port: int) -> None:
-        self.scrapes = 0  # times that all was answered, and well
-        self.error: str | None = None  # the first one: a status of 400 or more too
-        self._port = port
+    def __init__(self, every: float) -> None:
+        self._every = every
         self._ended = Event()
-        self._thread = Thread(target=self._scrape, daemon=True)
+        self._thread = Thread(target=self._repeat, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -52,16 +51,32 @@ class Scraper:
         self._ended.set()
         self._thread.join()
 
-    def _scrape(self) -> None:
-        while True:
-            try:
-                for path in _PATHS:
-                    _get(self._port, path)
-                self.scrapes += 1
-            except OSError as error:
-                self.error = self.error or str(error)
-            if self._ended.wait(_INTERVAL):
-                return
+    @abstractmethod
+    def once(self) -> None:
+        """That."""
+
+    def _repeat(self) -> None:
+        self.once()
+        while not self._ended.wait(self._every):
+            self.once()
+
+
+class Scraper(Repeated):
+    """Asks for everything, each second."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(_INTERVAL)
+        self.scrapes = 0  # times that all was answered, and well
+        self.error: str | None = None  # the first one: a status of 400 or more too
+        self._port = port
+
+    def once(self) -> None:
+        try:
+            for path in _PATHS:
+                _get(self._port, path)
+            self.scrapes += 1
+        except OSError as error:
+            self.error = self.error or str(error)
 
 
 def _get(port: int, path: str) -> str:

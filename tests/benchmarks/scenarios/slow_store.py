@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.burst import run_burst
 from tests.benchmarks.contestants import LOOP, OURS
@@ -28,7 +27,7 @@ from tests.benchmarks.figures import (
     WRONG,
     Sample,
 )
-from tests.benchmarks.observing import free_port, metrics
+from tests.benchmarks.observing import Repeated, free_port, metrics
 from tests.benchmarks.schedule import Schedule
 
 from .bursts import figures_of
@@ -37,7 +36,6 @@ from .steady import build, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from tests.benchmarks.contestants import Contestant
     from tests.benchmarks.session import Scale, Session
@@ -57,32 +55,20 @@ PAIRS = tuple((f"{delay * 1000:g} ms", _shown(OURS, delay), _shown(LOOP, delay))
 """The delay, and what we and the loop are called in its rows."""
 
 
-class _PendingPeak:
-    """Asks the updater in a thread how many of its messages are pending; no process may be started meanwhile."""
+class _PendingPeak(Repeated):
+    """Asks the updater how many of its messages are pending."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(_LOOK_EVERY)
         self.peak: float | None = None  # None: it was never told
         self._port = port
-        self._ended = Event()
-        self._thread = Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(_LOOK_EVERY):
-            try:
-                pending = metrics(self._port)["pending_keys"]
-            except OSError:
-                continue  # the peak of the others is what there is
-            self.peak = max(self.peak or 0.0, pending)
+    def once(self) -> None:
+        try:
+            pending = metrics(self._port)["pending_keys"]
+        except OSError:
+            return  # the peak of the others is what there is
+        self.peak = max(self.peak or 0.0, pending)
 
 
 def _measure(name: str, session: Session) -> Iterator[Sample]:
