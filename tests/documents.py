@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from domain.errors import Reason
-from entrypoints.command_line import _parser
+from entrypoints.arguments import parser
 from entrypoints.settings import Settings, options
 from tests import exposition
 from tests.runbook import ROOT, entries, lines_of_events, part, slug, table
@@ -78,6 +78,6 @@ def log_texts() -> set[str]:
 @cache
 def flags() -> set[str]:
     """Of every command."""
-    subparsers = [action for action in _parser()._actions if isinstance(action, _SubParsersAction)]
+    subparsers = [action for action in parser()._actions if isinstance(action, _SubParsersAction)]
     parsers: list[ArgumentParser] = [parser for action in subparsers for parser in action.choices.values()]
     return {flag for parser in parsers for flag in parser._option_string_actions}

@@ -23,7 +23,7 @@ from domain.instants import InstantReader
 from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules, Validator
-from entrypoints.command_line import _parser
+from entrypoints.arguments import parser
 from entrypoints.redis_options import _OPTIONS
 from entrypoints.settings import Settings, options
 from tests.servers import Server
@@ -326,7 +326,7 @@ def test_every_command_of_the_command_line_has_an_example_that_parses() -> None:
     assert set(examples) == _COMMANDS
     for name, (program, command, *rest) in examples.items():
         assert (program, command) == ("kv-updater", name)
-        _parser().parse_args([command, *rest])
+        parser().parse_args([command, *rest])
 
 
 def test_the_configuration_table_is_that_of_the_settings() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.command_line import _parser
+from entrypoints.arguments import parser
 from entrypoints.settings import Settings, load_settings, options
 from tests.documents import PAGES, anchors, blocks, commands, flags, links, log_texts, marked, names
 from tests.runbook import ROOT, entries, table
@@ -66,7 +66,7 @@ def test_commands_flags_and_variables_are_known(page: Path) -> None:
     found = commands(page)
     assert found or page.name == "guarantees.md"
     for command in (command.removesuffix(" --help") for command in found):
-        assert _parser().parse_args(shlex.split(command)).command, command
+        assert parser().parse_args(shlex.split(command)).command, command
     assert {match[0] for match in _like(page, r"--[a-z-]+")} <= flags()
     variables = {f"KV_UPDATER_{option.key.upper()}" for option in options()}
     assert {match[0] for match in _like(page, r"KV_UPDATER_\w*")} <= variables | _NO_SETTINGS

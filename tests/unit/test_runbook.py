@@ -11,7 +11,7 @@ from adapters.http.health import HealthReport
 from adapters.redis.commands import _NO_MASTER, _REFUSALS
 from application.events import Event
 from domain.errors import Reason
-from entrypoints.command_line import _parser
+from entrypoints.arguments import parser
 from entrypoints.container import Container
 from entrypoints.settings import load_settings
 from tests import exposition
@@ -31,7 +31,7 @@ from tests.runbook import (
 )
 
 # Commands that `--help` does not list yet.
-_COMING = () if re.search(r"^ +check ", _parser().format_help(), re.MULTILINE) else ("check",)
+_COMING = () if re.search(r"^ +check ", parser().format_help(), re.MULTILINE) else ("check",)
 _VARIES = re.compile(r"\b(WHAT|REASON|KIND|WHY)$")
 _LINES = entries("## Log lines")
 _ENTRIES = {**entries("## Alerts"), **_LINES}
@@ -131,7 +131,7 @@ def test_commands_are_there() -> None:
     commands = {first or second for first, second in _COMMAND.findall(PAGE)}
     assert len(commands) > 5
     for command in commands:
-        assert command.startswith(_COMING) or _parser().parse_args(shlex.split(command)).command, command
+        assert command.startswith(_COMING) or parser().parse_args(shlex.split(command)).command, command
 
 
 def test_files_that_it_names_are_there() -> None:
