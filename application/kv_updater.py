@@ -110,8 +110,9 @@ class KVUpdater:
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
         self._turns.begin()
+        waited = self._subscription.waited
         for start in range(0, len(deliveries), _SLICE):
-            self._intake.receive(deliveries[start : start + _SLICE], self._subscription.waited)
+            self._intake.receive(deliveries[start : start + _SLICE], waited)
             self._changed.set()
             if self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
