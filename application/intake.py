@@ -20,6 +20,8 @@ from domain.validation import Validator
 _MAX_DELIVERIES = 5
 # Fewer are judged sooner one by one.
 _MANY = 3
+# So many are judged one by one where one of them is unusual.
+_FEW = 32
 
 
 class Intake:
@@ -56,10 +58,15 @@ class Intake:
         if not deliveries:
             return
         now, received_at = self._clock.now(), self._clock.monotonic() - waited
-        messages, entries = self._accepted(deliveries)
+        payloads, channels, came_by = zip(*deliveries, strict=True)
+        self._acknowledgements.taken(len(came_by) - came_by.count(None))
+        messages, entries = self._accepted(payloads, channels, came_by)
         self._tell_of_unprotected(messages, now)
         for message in messages if self._dates_each else messages[-1:]:
             message.received_at = received_at
+        if any(entries):
+            for message, entry in zip(messages, entries, strict=True):
+                message.entry = None if entry is None else entry.id
         messages, entries = self._unexpired(messages, entries, now)
 
         pending_before = len(self._pending)
@@ -73,28 +80,33 @@ class Intake:
         self._tally.received += len(deliveries)
         self._tally.conflated += len(messages) - len(refused) - (len(self._pending) - pending_before)
 
-    def _accepted(self, deliveries: Sequence[Delivery]) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
+    def _accepted(
+        self, payloads: Sequence[bytes], channels: Sequence[bytes], entries: Sequence[Entry | None]
+    ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
         """The messages in them, each with its entry; what is not accepted is settled."""
-        payloads, channels, entries = zip(*deliveries, strict=True)
-        taken = [entry for entry in entries if entry is not None]
-        self._acknowledgements.taken(len(taken))
-        accepted: Sequence[UpdateMessage] | None = None
-        if len(payloads) >= _MANY and all(entry.deliveries <= _MAX_DELIVERIES for entry in taken):
+        if len(payloads) >= _MANY and not any(map(_is_poison, filter(None, entries))):
             accepted = self._validator.accept_plain(payloads, channels)
-        if accepted is None:
-            accepted, entries = self._accepted_one_by_one(deliveries)
-        if taken:
-            for message, entry in zip(accepted, entries, strict=True):
-                message.entry = None if entry is None else entry.id
-        return accepted, entries
+            if accepted is not None:
+                return accepted, entries
+        if len(payloads) <= _FEW:
+            return self._accepted_one_by_one(payloads, channels, entries)
+        # One of them is unusual: not many of the others are judged one by one for that.
+        messages: list[UpdateMessage] = []
+        taken: list[Entry | None] = []
+        for start in range(0, len(payloads), _FEW):
+            few = slice(start, start + _FEW)
+            more, theirs = self._accepted(payloads[few], channels[few], entries[few])
+            messages += more
+            taken += theirs
+        return messages, taken
 
     def _accepted_one_by_one(
-        self, deliveries: Sequence[Delivery]
-    ) -> tuple[Sequence[UpdateMessage], tuple[Entry | None, ...]]:
+        self, payloads: Sequence[bytes], channels: Sequence[bytes], entries: Sequence[Entry | None]
+    ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
         messages: list[UpdateMessage] = []
-        entries: list[Entry | None] = []
-        for payload, channel, entry in deliveries:
-            if entry is not None and entry.deliveries > _MAX_DELIVERIES:
+        taken: list[Entry | None] = []
+        for payload, channel, entry in zip(payloads, channels, entries, strict=True):
+            if entry is not None and _is_poison(entry):
                 self._refusals.poison(payload, entry)
                 continue
             message = self._validator.accept(payload, channel)
@@ -102,14 +114,17 @@ class Intake:
                 self._refusals.rejected(payload, channel, message, _only(entry))
                 continue
             messages.append(message)
-            entries.append(entry)
-        return messages, tuple(entries)
+            taken.append(entry)
+        return messages, taken
 
     def _unexpired(
         self, messages: Sequence[UpdateMessage], entries: Sequence[Entry | None], now: datetime
     ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
         """Those that are valid yet."""
-        valid = [message.expires_at is None or message.expires_at > now for message in messages]
+        expiries = [message.expires_at for message in messages]
+        if not any(expiries):
+            return messages, entries
+        valid = [at is None or at > now for at in expiries]
         if all(valid):
             return messages, entries
         self._tally.expired += valid.count(False)
@@ -121,6 +136,10 @@ class Intake:
         latest = self._ordering.trusts_until(now)
         if latest is None:
             return
+        instants = [message.instant for message in messages]
+        known = list(filter(None, instants))
+        if len(known) == len(instants) and max(known, default=latest) <= latest:
+            return
         unordered = [message for message in messages if message.instant is None]
         dated = [message for message in messages if message.instant is not None and message.instant > latest]
         self._tally.unordered += len(unordered)
@@ -129,6 +148,10 @@ class Intake:
             self._observer.notice(MessagesUnordered(len(unordered), unordered[-1].payload))
         if dated:
             self._observer.notice(MessagesFromTheFuture(len(dated), dated[-1].payload))
+
+
+def _is_poison(entry: Entry) -> bool:
+    return entry.deliveries > _MAX_DELIVERIES
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

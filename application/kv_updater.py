@@ -23,7 +23,7 @@ from application.turns import Turns
 from application.waiting import pause
 
 # Messages accepted between two looks at the clock.
-_SLICE = 32
+_SLICE = 128
 # Seconds that a burst may keep the store waiting for newer messages of the same keys.
 _LONGEST_HOLD = 0.05
 # With more keys pending than this, every commit is full and the next ones may as well begin.

@@ -101,24 +101,33 @@ class Validator:
             return None
 
         types = [each.type for each in members]
-        if not self._are_plain(types, members):
+        if not self._are_plain(types, [each.values for each in members]):
             return None
         instants = self._instants_of([each.updated for each in members])
+        if not self._checks_times:
+            return list(map(UpdateMessage, types, payloads, channels, instants))
+        valid_instants = self._instants_of([each.valid for each in members])
+        if not self._strict and not self._grace:
+            return list(map(UpdateMessage, types, payloads, channels, instants, valid_instants))
         messages = list(map(UpdateMessage, types, payloads, channels, instants))
-        if self._checks_times:
-            valid_instants = self._instants_of([each.valid for each in members])
-            if Rejection in map(type, map(self._check_times, messages, members, valid_instants)):
-                return None
+        if Rejection in map(type, map(self._check_times, messages, members, valid_instants)):
+            return None
         return messages
 
-    def _are_plain(self, types: Sequence[str], members: Sequence[Members]) -> bool:
+    def _are_plain(self, types: Sequence[str], values: Sequence[msgspec.Raw]) -> bool:
+        joined = "".join(types)
         return (
             all(types)
             and max(map(len, types)) <= _SHORT_TYPE
-            and "".join(types).isprintable()
-            and _OPENS_PLAIN.issuperset([memoryview(each.values)[0] for each in members])
-            and not (self._forbids and any(map(self._is_forbidden, types)))
+            and joined.isprintable()
+            and _OPENS_PLAIN.issuperset([memoryview(text)[0] for text in values])
+            and not (self._forbids and self._may_be_forbidden(types, joined))
         )
+
+    def _may_be_forbidden(self, types: Sequence[str], joined: str) -> bool:
+        if self._allowed is not None or any(prefix in joined for prefix in self._reserved_prefixes):
+            return any(map(self._is_forbidden, types))
+        return not self._reserved.isdisjoint(types)
 
     def permits(self, type_: str) -> bool:
         """Whether a message of this type would be accepted, so that its key may be a record's."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import hiredis
@@ -168,27 +169,45 @@ class PubSubSubscriber:
 
     async def _next_slice(self, drain: Drain) -> list[Delivery]:
         await self._readable(drain)
-        deliveries: list[Delivery] = []
-        feed, next_reply, probe_channel = self._reader.feed, self._reader.gets, self._probe_channel
-        reply: Any = None
+        replies: list[Any] = []
         try:
             for piece in drain.slice():
-                feed(*piece)
-                while (reply := next_reply()) is not _INCOMPLETE:
-                    kind = reply[0]
-                    if kind in (b"message", b"smessage"):
-                        _, channel, payload = reply
-                        if channel != probe_channel:
-                            deliveries.append((payload, channel, None))
-                        elif self._probe is not None:
-                            self._probe.arrived(payload)
-                    elif kind == b"pmessage":
-                        # A pattern may match the probes of any subscriber.
-                        if not reply[2].startswith(PREFIX):
-                            deliveries.append((reply[3], reply[2][:_LONGEST_CHANNEL], None))
-                    else:
-                        self._take_confirmation(reply)
-        except (TypeError, ValueError, LookupError, hiredis.ProtocolError) as error:
+                self._reader.feed(*piece)
+                # What came before a failure stays in the list.
+                replies.extend(iter(self._reader.gets, _INCOMPLETE))
+        except hiredis.ProtocolError as error:
+            self._failure = _failure(None, error)
+        return self._messages(replies) or self._taken_one_by_one(replies)
+
+    def _messages(self, replies: Sequence[Any]) -> list[Delivery] | None:
+        """Where they are nothing but messages to plain channels, as they nearly always are; else None."""
+        try:
+            kinds, channels, payloads = zip(*replies, strict=True)
+        except (TypeError, ValueError):
+            return None
+        if kinds.count(b"message") < len(kinds) or self._probe_channel in channels:
+            return None
+        return list(zip(payloads, channels, repeat(None)))
+
+    def _taken_one_by_one(self, replies: Sequence[Any]) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        reply: Any = None
+        try:
+            for reply in replies:
+                kind = reply[0]
+                if kind in (b"message", b"smessage"):
+                    _, channel, payload = reply
+                    if channel != self._probe_channel:
+                        deliveries.append((payload, channel, None))
+                    elif self._probe is not None:
+                        self._probe.arrived(payload)
+                elif kind == b"pmessage":
+                    # A pattern may match the probes of any subscriber.
+                    if not reply[2].startswith(PREFIX):
+                        deliveries.append((reply[3], reply[2][:_LONGEST_CHANNEL], None))
+                else:
+                    self._take_confirmation(reply)
+        except (TypeError, ValueError, LookupError) as error:
             if self._ending and isinstance(reply, hiredis.ReplyError):
                 self._ended = True  # may not unsubscribe: to close the connection does it too
             else:

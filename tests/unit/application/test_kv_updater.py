@@ -474,13 +474,13 @@ async def test_slow_messages(
     other = asyncio.create_task(take_turns())
     running = asyncio.create_task(world.updater.run())
     await until(lambda: world.subscription.confirmed)
-    for number in range(320):
+    for number in range(1280):
         await world.channels.publish("update", message("a", None, f"[{number}]"))
     await world.updater.stop()
     await running
     other.cancel()
-    assert turns_at_least <= len({received for received in turns if 0 < received < 320}) <= turns_at_most
-    assert world.store.values == {"a": record(None, "[319]")}
+    assert turns_at_least <= len({received for received in turns if 0 < received < 1280}) <= turns_at_most
+    assert world.store.values == {"a": record(None, "[1279]")}
     world.assert_balanced()
 
 
