@@ -65,6 +65,7 @@ class KVUpdater:
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
         self._changed = asyncio.Event()
+        self._full = asyncio.Event()
         self._ended = asyncio.Event()
 
     @property
@@ -81,8 +82,8 @@ class KVUpdater:
         async with asyncio.TaskGroup() as tasks:
             # One commits whatever there is; the other, only full batches, so that the server has work while we do.
             committing = [
-                tasks.create_task(self._commit_until_ended(at_least), name=f"commit {at_least}")
-                for at_least in (1, self._max_batch)
+                tasks.create_task(self._commit_until_ended(at_least, more), name=f"commit {at_least}")
+                for at_least, more in ((1, self._changed), (self._max_batch, self._full))
             ]
             burying = None
             if self._dead_letter_queue is not None:
@@ -91,13 +92,13 @@ class KVUpdater:
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
-                tasks.create_task(self._second_tries.run(self._changed.set), name="second tries"),
+                tasks.create_task(self._second_tries.run(self._note_change), name="second tries"),
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
                 await self._let_the_stream_wait()
             self._ended.set()
-            self._changed.set()
+            self._note_change()
             self._second_tries.end()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None and burying is not None:
@@ -113,16 +114,17 @@ class KVUpdater:
         waited = self._subscription.waited
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
-            self._changed.set()
+            self._note_change()
             if self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
-        if self._turns.is_over:
+        # Where nothing is left, to wait for more lets the others go on.
+        if self._subscription.backlog_bytes and self._turns.is_over:
             await self._turns.next(others_first=self._subscription.behind)
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
         self._acknowledgements.stop()
-        self._changed.set()
+        self._note_change()
         await self._subscription.stop()
 
     async def _let_the_stream_wait(self) -> None:
@@ -155,10 +157,10 @@ class KVUpdater:
         finally:
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
             self._second_tries.put_off(batch, tried)
-            self._changed.set()
+            self._note_change()
 
-    async def _commit_until_ended(self, at_least: int) -> None:
-        while await self._has_pending(at_least):
+    async def _commit_until_ended(self, at_least: int, more: asyncio.Event) -> None:
+        while await self._has_pending(at_least, more):
             await self._let_more_conflate()
             try:
                 answered = await self.persist_data()
@@ -169,13 +171,19 @@ class KVUpdater:
                 if self._second_tries.whole:
                     (self._store_health.worked if answered else self._store_health.given_up)()
 
-    async def _has_pending(self, at_least: int) -> bool:
+    def _note_change(self) -> None:
+        """Of what is pending, or of what will come."""
+        self._changed.set()
+        if self._pending.ready >= self._max_batch or self._ended.is_set():
+            self._full.set()
+
+    async def _has_pending(self, at_least: int, more: asyncio.Event) -> bool:
         """Wait for so many keys that are not in flight; False when they will not come any more."""
         while self._pending.ready < max(at_least, 1 + self._pending.in_flight):
             if self._ended.is_set() and not self._pending.in_flight and not len(self._pending):
                 return False
-            self._changed.clear()
-            await self._changed.wait()
+            more.clear()
+            await more.wait()
         return True
 
     async def _let_more_conflate(self) -> None:

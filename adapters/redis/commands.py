@@ -9,6 +9,7 @@ from typing import Any
 import hiredis
 
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket, without_arguments
+from adapters.redis.deadlines import Deadlines
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
@@ -79,6 +80,7 @@ class Commands:
         self._replies: _Replies | None = None
         self._connecting = asyncio.Lock()
         self._connections = 0
+        self._deadlines = Deadlines()
 
     @property
     def reconnects(self) -> int:
@@ -112,8 +114,7 @@ class Commands:
         replies = self._replies
         executes_until, until = None, loop.time() + self.timeout
         waiting: list[asyncio.Future[Any]] = []
-        # Cheaper than a context that cancels, and a single command, a commit mostly, is in a hurry.
-        deadline = loop.call_at(until, _give_up, waiting)
+        deadline = self._deadlines.add(until, waiting)
         try:
             if replies is None or replies.transport.is_closing():
                 async with asyncio.timeout_at(until):
@@ -131,7 +132,7 @@ class Commands:
             problem = f"no answer within {self.timeout:g} s{doubt}"
             raise StoreUnavailable("timeout", problem, executes_until=executes_until) from None
         finally:
-            deadline.cancel()
+            self._deadlines.remove(deadline)
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")
@@ -157,8 +158,3 @@ class Commands:
             self._connections += 1
             return self._replies
 
-
-def _give_up(waiting: list[asyncio.Future[Any]]) -> None:
-    for answer in waiting:
-        if not answer.done():
-            answer.set_exception(TimeoutError())
