@@ -24,8 +24,11 @@ from application.waiting import pause
 
 # Messages accepted between two looks at the clock.
 _SLICE = 128
-# Seconds that a burst may keep the store waiting for newer messages of the same keys.
-_LONGEST_HOLD = 0.05
+# Seconds that a burst may keep the store waiting for newer messages of the same keys: what comes late already may come
+# a quarter later, but not by more than the last of these.
+_HOLD = 0.05
+_HOLD_SHARE = 0.25
+_LONGEST_HOLD = 0.25
 # With more keys pending than this, every commit is full and the next ones may as well begin.
 _FEW_BATCHES = 4
 
@@ -196,7 +199,7 @@ class KVUpdater:
             return
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
-            async with asyncio.timeout(_LONGEST_HOLD):
+            async with asyncio.timeout(min(max(_HOLD, _HOLD_SHARE * self._subscription.waited), _LONGEST_HOLD)):
                 while self._more_may_conflate():
                     self._changed.clear()
                     await self._changed.wait()

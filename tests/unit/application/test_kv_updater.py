@@ -195,7 +195,8 @@ class TestCommitting:
         assert world.clock.slept == []
 
     async def test_a_burst_over_one_key_becomes_one_commit_of_the_newest(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(application.kv_updater, "_LONGEST_HOLD", 10.0)  # however slow the machine is
+        monkeypatch.setattr(application.kv_updater, "_HOLD", 10.0)  # however slow the machine is
+        monkeypatch.setattr(application.kv_updater, "_LONGEST_HOLD", 10.0)
         slices = [deliveries(*(message("a", at(6), f"[{n},{m}]") for m in range(10))) for n in range(10)]
         world = over(ScriptedSubscriber(*slices))
 
