@@ -1,9 +1,9 @@
 """What is asked of a store in one call, and what it answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from domain.stored_record import StoredRecord
 
@@ -44,16 +44,46 @@ class CommitBatch:
 
     __slots__ = ("entries", "expected", "expires_at", "records", "types", "unpublished")
 
-    def __init__(self, writes: Iterable[Write] = ()) -> None:
-        # All at once: to fill five lists write by write costs more than all else that is done here.
-        columns = [list(column) for column in zip(*writes, strict=True)] or [[], [], [], [], []]
-        self.types: list[str]
-        self.expected: list[Found | StoredRecord]
-        self.records: list[StoredRecord]
-        self.expires_at: list[datetime | None]
-        self.entries: list[Sequence[Entry]]
-        self.types, self.expected, self.records, self.expires_at, self.entries = columns
+    def __init__(
+        self,
+        types: Sequence[str] = (),
+        expected: Sequence[Found | StoredRecord] = (),
+        records: Sequence[StoredRecord] = (),
+        expires_at: Sequence[datetime | None] = (),
+        entries: Sequence[Sequence[Entry]] = (),
+    ) -> None:
+        self.types = types
+        self.expected = expected
+        self.records = records
+        self.expires_at = expires_at
+        self.entries = entries
         self.unpublished: Exception | None = None
+
+    @classmethod
+    def of(cls, writes: Iterable[Write]) -> Self:
+        """Of writes one by one."""
+        return cls(*zip(*writes, strict=True))
+
+    def part(self, indices: Iterable[int]) -> Self:
+        """These writes alone."""
+        columns = (self.types, self.expected, self.records, self.expires_at, self.entries)
+        return type(self)(*zip(*(tuple(column[index] for column in columns) for index in indices), strict=True))
+
+    def parts(self, max_bytes: int) -> Iterator[Self]:
+        """All of it, in parts of which each ends with the write that makes it longer than that."""
+        sizes = [len(record.text) + len(found.text) for record, found in zip(self.records, self.expected, strict=True)]
+        if sum(sizes) <= max_bytes:
+            if sizes:
+                yield self
+            return
+        start = size = 0
+        for index, more in enumerate(sizes):
+            size += more
+            if size > max_bytes:
+                yield self.part(range(start, index + 1))
+                start, size = index + 1, 0
+        if start < len(sizes):
+            yield self.part(range(start, len(sizes)))
 
 
 class Refused(Enum):

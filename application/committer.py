@@ -4,7 +4,7 @@ Expect, write, and where the store held something else let the domain decide aga
 late write, a second updater or a commit whose answer was lost cannot bring an old value back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import compress
 
@@ -21,6 +21,7 @@ from application.tally import Tally
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.stored_record import StoredRecord
+from domain.update_message import UpdateMessage
 
 # A round that ends in a conflict means that another writer got ahead; newer messages may be on their way here too.
 _MAX_ROUNDS = 4
@@ -119,35 +120,50 @@ class Committer:
         return answer
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
-        """The batch as one command, or as a few where it is large."""
-        writes: list[Write] = []
-        known_record, entries_of = self._known.get, batch.entries.get
-        unconditional, may_revert = batch.unconditional, self._conflicts.any_revertible
-        size = 0
-        for type_, message in list(batch.messages.items()):
-            expires_at = message.expires_at
-            if expires_at is not None and expires_at <= now:
-                del batch.messages[type_]
-                self._acknowledgements.add(batch.entries.pop(type_, ()))
-                self._conflicts.settled(type_)
-                self._tally.expired += 1
-                continue
-            known = known_record(type_)
-            expected: Found | StoredRecord = ABSENT
-            # What looks stale is sent expecting nothing: the store's answer decides, not our memory of it.
-            if known is not None and (self._supersedes(message, known, now) or type_ in unconditional):
-                expected = known
-            record = StoredRecord.of(message)
-            if may_revert and (until := self._conflicts.revertible(type_, record)) is not None:
-                batch.revertible[type_] = until
-                continue
-            writes.append((type_, expected, record, expires_at, entries_of(type_, ())))
-            size += len(record.text) + len(expected.text)
-            if size > _MAX_COMMIT_BYTES:
-                yield CommitBatch(writes)
-                writes, size = [], 0
-        if writes:
-            yield CommitBatch(writes)
+        """The batch as one command, or as a few where it is large. Column by column: to go through it message by
+        message costs twice as much."""
+        self._settle_expired(batch, now)
+        types, messages = list(batch.messages), list(batch.messages.values())
+        records = StoredRecord.of_all(messages)
+        if self._conflicts.any_revertible:
+            until = list(map(self._conflicts.revertible, types, records))
+            batch.revertible |= {type_: end for type_, end in zip(types, until, strict=True) if end is not None}
+            free = [end is None for end in until]
+            types, messages = list(compress(types, free)), list(compress(messages, free))
+            records = list(compress(records, free))
+        expected = self._expected(types, messages, batch.unconditional, now)
+        entries_of = batch.entries.get
+        return CommitBatch(
+            types,
+            expected,
+            records,
+            [message.expires_at for message in messages],
+            [entries_of(type_, ()) for type_ in types] if batch.entries else [()] * len(types),
+        ).parts(_MAX_COMMIT_BYTES)
+
+    def _settle_expired(self, batch: Pending, now: datetime) -> None:
+        expired = [
+            type_ for type_, message in batch.messages.items() if message.expires_at and message.expires_at <= now
+        ]
+        for type_ in expired:
+            del batch.messages[type_]
+            self._acknowledgements.add(batch.entries.pop(type_, ()))
+        self._conflicts.settled(*expired)
+        self._tally.expired += len(expired)
+
+    def _expected(
+        self, types: Sequence[str], messages: Sequence[UpdateMessage], unconditional: Collection[str], now: datetime
+    ) -> list[Found | StoredRecord]:
+        """What looks stale is sent expecting nothing: the store's answer decides, not our memory of it."""
+        known = self._known.get_all(types)
+        if not any(known):
+            return [ABSENT] * len(types)
+        return [
+            record
+            if record is not None and (self._supersedes(message, record, now) or type_ in unconditional)
+            else ABSENT
+            for type_, message, record in zip(types, messages, known, strict=True)
+        ]
 
     def _settle_written(self, batch: Pending, writes: CommitBatch, answer: Answer, written: Written) -> None:
         types, records, expires_at = writes.types, writes.records, writes.expires_at
@@ -156,7 +172,7 @@ class Committer:
             types, records = list(compress(types, done)), list(compress(records, done))
             expires_at = list(compress(expires_at, done))
         messages = list(map(batch.messages.pop, types))
-        self._known.remember_all(zip(types, records, strict=True))
+        self._known.remember_all(types, records)
         written.update(zip(types, zip(records, expires_at, strict=True), strict=True))
         self._conflicts.settled(*types)
         if batch.entries:
@@ -203,4 +219,4 @@ class Committer:
             self._conflicts.settled(type_)
             batch.entries.pop(type_, None)
             del batch.messages[type_]
-        return CommitBatch(again)
+        return CommitBatch.of(again)

@@ -1,6 +1,6 @@
 """What the store is believed to hold: the expectations of the next commit. Never a ground to drop a message."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from domain.stored_record import StoredRecord
 
@@ -21,20 +21,28 @@ class KnownRecords:
         """What this process last wrote or read there."""
         return self._recent.get(type_) or self._older.get(type_)
 
+    def get_all(self, types: Sequence[str]) -> Sequence[StoredRecord | None]:
+        """The same of each."""
+        found = list(map(self._recent.get, types))
+        if self._older and None in found:
+            older = self._older.get
+            return [record or older(type_) for type_, record in zip(types, found, strict=True)]
+        return found
+
     def remember(self, type_: str, record: StoredRecord) -> None:
         """The store holds this now."""
-        self.remember_all(((type_, record),))
+        self.remember_all((type_,), (record,))
 
-    def remember_all(self, records: Iterable[tuple[str, StoredRecord]]) -> None:
-        """The store holds these now, under their types."""
-        recent, size = self._recent, self._recent_bytes
-        for type_, record in records:
-            if size > self._half:
-                self._older, recent, size = recent, {}, 0
-            replaced = recent.get(type_)
-            size += len(record.text) + (_ENTRY_BYTES if replaced is None else -len(replaced.text))
-            recent[type_] = record
-        self._recent, self._recent_bytes = recent, size
+    def remember_all(self, types: Sequence[str], records: Sequence[StoredRecord]) -> None:
+        """The store holds these now, under their types, which are distinct."""
+        if self._recent_bytes > self._half:
+            self._older, self._recent, self._recent_bytes = self._recent, {}, 0
+        recent = self._recent
+        replaced = sum([len(record.text) for record in map(recent.get, types) if record])
+        before = len(recent)
+        recent.update(zip(types, records, strict=True))
+        added = sum([len(record.text) for record in records]) + _ENTRY_BYTES * (len(recent) - before)
+        self._recent_bytes += added - replaced
 
     def forget(self, type_: str) -> None:
         """The store may hold anything there."""

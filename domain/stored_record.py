@@ -1,5 +1,6 @@
 """The stored record: what a reader finds under a key."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -7,7 +8,7 @@ import msgspec
 
 from domain.instants import InstantReader
 from domain.json_text import decode_with_lone_surrogates
-from domain.update_message import NULL, UpdateMessage
+from domain.update_message import NULL, UpdateMessage, texts_of_all
 
 
 class StoredRecord(msgspec.Struct, gc=False, frozen=True):
@@ -23,9 +24,17 @@ class StoredRecord(msgspec.Struct, gc=False, frozen=True):
     @classmethod
     def of(cls, message: UpdateMessage) -> Self:
         """The exact projection of one accepted message."""
-        texts = message.texts()
-        members = (b'{"updated":', texts.updated, b',"valid":', texts.valid, b',"values":', texts.values, b"}")
-        return cls(b"".join(members), message.instant, message.entry)
+        return cls.of_all((message,))[0]
+
+    @classmethod
+    def of_all(cls, messages: Sequence[UpdateMessage]) -> list[Self]:
+        """The same of many: together they cost less."""
+        texts = [
+            b"".join((b'{"updated":', each.updated, b',"valid":', each.valid, b',"values":', each.values, b"}"))
+            for each in texts_of_all(messages)
+        ]
+        instants, entries = [message.instant for message in messages], [message.entry for message in messages]
+        return list(map(cls, texts, instants, entries))
 
 
 class _Members(msgspec.Struct, gc=False):

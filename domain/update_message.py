@@ -1,5 +1,6 @@
 """The update message: what a publisher says is new about one `type`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -43,3 +44,11 @@ class UpdateMessage(msgspec.Struct, gc=False):
             return _decode_texts(self.payload)
         except msgspec.DecodeError:
             return decode_with_lone_surrogates(self.payload, MemberTexts)
+
+
+def texts_of_all(messages: Sequence[UpdateMessage]) -> Sequence[MemberTexts]:
+    """The texts of each."""
+    try:
+        return list(map(_decode_texts, [message.payload for message in messages]))
+    except msgspec.DecodeError:
+        return [message.texts() for message in messages]

@@ -12,7 +12,6 @@ from adapters.redis.commit_script import (
     CommitScript,
     denies_a_key,
     halves,
-    part_of,
     read_answer,
     spoiled_ids,
 )
@@ -105,9 +104,7 @@ class RedisClusterStore:
             streams = self._script.streams
             stream_keys = () if streams is None else (in_slot(streams.entry_ids, slot),)
             until = fences[slot].there
-            return tuple(
-                self._script.arguments(part_of(batch, indices), stream_keys, (b"",) * len(indices), until=until)
-            )
+            return tuple(self._script.arguments(batch.part(indices), stream_keys, (b"",) * len(indices), until=until))
 
         told = await self._ask(parts, lambda slot, indices: ("EVALSHA", SHA, *arguments(slot, indices)))
         untaught = [part for part, reply in told if _is_untaught(reply)]

@@ -157,4 +157,3 @@ class Commands:
                 raise StoreUnavailable("connection", str(error)) from None
             self._connections += 1
             return self._replies
-

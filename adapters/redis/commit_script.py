@@ -112,12 +112,6 @@ def spoiled_ids(entry_ids: str, error: StoreUnavailable) -> StoreUnavailable:
     return StoreUnavailable("wrongtype", f"{entry_ids} holds another Redis type, no record can be written")
 
 
-def part_of(batch: CommitBatch, indices: Sequence[int]) -> CommitBatch:
-    """A batch of these writes alone."""
-    columns = (batch.types, batch.expected, batch.records, batch.expires_at, batch.entries)
-    return CommitBatch(zip(*([column[index] for index in indices] for column in columns), strict=True))
-
-
 def halves(indices: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
     """What is asked next where the server will not take all of it: in the end the culprit stands alone."""
     middle = len(indices) // 2

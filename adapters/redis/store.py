@@ -13,7 +13,6 @@ from adapters.redis.commit_script import (
     CommitScript,
     denies_a_key,
     halves,
-    part_of,
     read_answer,
     spoiled_ids,
 )
@@ -49,7 +48,7 @@ class RedisStore:
             return dict.fromkeys(range(len(batch.types)), Refused.NOT_PERMITTED)
         answer: dict[int, Found | Refused | StoreUnavailable] = {}
         for half in halves(range(len(batch.types))):
-            part = part_of(batch, half)
+            part = batch.part(half)
             told = await self.commit(part)
             batch.unpublished = batch.unpublished or part.unpublished
             answer |= {half[index]: found for index, found in told.items()}

@@ -67,7 +67,9 @@ def open_store(opened: AsyncExitStack) -> OpenStore:
 
 
 def batch_of(writes: Mapping[str, bytes], expected: bytes = b"") -> CommitBatch:
-    return CommitBatch((type_, Found(expected), StoredRecord(text, None), None, ()) for type_, text in writes.items())
+    return CommitBatch.of(
+        (type_, Found(expected), StoredRecord(text, None), None, ()) for type_, text in writes.items()
+    )
 
 
 def kinds(answer: Mapping[int, object]) -> dict[int, str]:
@@ -288,7 +290,7 @@ class TestStreams:
 
     @staticmethod
     def batch(types: list[str], entry: bytes, text: bytes, expected: Found) -> CommitBatch:
-        return CommitBatch(
+        return CommitBatch.of(
             (type_, expected, StoredRecord(text, datetime.now(UTC), entry), None, [Entry(b"update", entry)])
             for type_ in types
         )

@@ -56,7 +56,7 @@ def numbered(number: int) -> bytes:
 
 def batch_of(*writes: Write) -> CommitBatch:
     """A batch of writes, each a type, what it is expected to hold, its record, and when that expires."""
-    return CommitBatch(
+    return CommitBatch.of(
         (type_, Found(expected), StoredRecord(text, None), expires_at[0] if expires_at else None, ())
         for type_, expected, text, *expires_at in writes
     )

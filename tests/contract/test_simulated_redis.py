@@ -190,7 +190,7 @@ class History:
         entries = self._some(who)
         type_, text = self._random.choice("ab"), b'{"values":[%d]}' % self._random.randrange(2)
         expected = self._random.choice([Found(b""), self._known.get(type_, Found(b""))])
-        batch = CommitBatch([(type_, expected, StoredRecord(text, None, entries[-1].id), None, entries)])
+        batch = CommitBatch.of([(type_, expected, StoredRecord(text, None, entries[-1].id), None, entries)])
         answer = await self._same("commit", who, batch)
         if 0 not in answer:
             self._known[type_] = Found(text, entries[-1].id)

@@ -75,7 +75,7 @@ def write(
     type_: str, expected: Found, text: bytes, entries: Sequence[Entry], expires_at: datetime | None = None
 ) -> CommitBatch:
     """One write, of the last of these entries, that settles all of them."""
-    return CommitBatch([(type_, expected, StoredRecord(text, None, entries[-1].id), expires_at, entries)])
+    return CommitBatch.of([(type_, expected, StoredRecord(text, None, entries[-1].id), expires_at, entries)])
 
 
 async def test_a_write_acknowledges_all_that_it_settles(place: Place, store: RedisStore) -> None:
@@ -143,7 +143,7 @@ async def test_the_ids_of_records_that_have_expired_are_forgotten_as_others_come
         writes = [
             (f"{each.id.decode()} {when}", ABSENT, StoredRecord(ONE, None, each.id), when, [each]) for each in entries
         ]
-        assert await store.commit(CommitBatch(writes)) == {}
+        assert await store.commit(CommitBatch.of(writes)) == {}
         while place.server.command("DBSIZE") > 1004:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -241,7 +241,7 @@ async def test_a_key_that_is_denied_does_not_hold_up_the_others(place: Place) ->
     update = place.given("update", 5)
     keys = ("~ok:*", f"~{IDS}", "~update", "~price")
     place.server.command("ACL", "SETUSER", "limited", "reset", "on", ">right", "+@all", "&*", *keys)
-    batch = CommitBatch(
+    batch = CommitBatch.of(
         ("denied" if number == 2 else f"ok:{number}", ABSENT, StoredRecord(ONE, None, entry.id), None, [entry])
         for number, entry in enumerate(update)
     )

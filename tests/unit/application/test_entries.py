@@ -221,7 +221,9 @@ class HalfAStore(UnreliableStore):
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, batch.entries, strict=True)
         here = {index: write for index, write in enumerate(columns) if write[0] not in self.away}
         places = list(here)
-        answer = {places[index]: found for index, found in (await super().commit(CommitBatch(here.values()))).items()}
+        answer = {
+            places[index]: found for index, found in (await super().commit(CommitBatch.of(here.values()))).items()
+        }
         lost = {
             index: StoreUnavailable("clusterdown", "no node")
             for index in range(len(batch.types))
