@@ -116,9 +116,10 @@ class PendingUpdates:
             self._in_flight_bytes += pending.size
             self._in_flight.append(pending)
             return pending
-        types = list(islice((type_ for type_ in pending.messages if type_ not in but), max_keys))
-        batch = Pending({type_: pending.messages.pop(type_) for type_ in types})
-        batch.size = sum(len(message.payload) for message in batch.messages.values())
+        first = islice(pending.messages, max_keys + len(but))
+        types = [type_ for type_ in first if type_ not in but][:max_keys]
+        batch = Pending(dict(zip(types, map(pending.messages.pop, types), strict=True)))
+        batch.size = sum([len(message.payload) for message in batch.messages.values()])
         self._in_flight_bytes += batch.size
         if pending.unconditional:
             batch.unconditional = pending.unconditional.intersection(types)
