@@ -18,6 +18,11 @@ class Backoff:
         delay, self._delay = self._delay, min(self._cap, self._delay * 2)
         return delay * (1 - self._jitter() / 2)
 
+    def worked(self, seconds: float) -> None:
+        """It did, for so long: a failure after more than the next delay is a new story, not a chapter of the last."""
+        if seconds > self._delay:
+            self.reset()
+
     def reset(self) -> None:
         """It works again."""
         self._delay = self._first

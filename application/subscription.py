@@ -20,9 +20,6 @@ from application.readiness import Readiness
 from application.tally import Tally
 from application.waiting import unless
 
-# Seconds after which a loss is a new story, and not the next chapter of the last one.
-_HEALTHY_AFTER = 10.0
-
 
 class Subscription:
     """A MessageSubscriber that does not break. A refusal counts as final only until the first confirmation.
@@ -123,8 +120,7 @@ class Subscription:
             try:
                 deliveries = await self._subscriber.receive()
             except SubscriptionLost as lost:
-                if self._clock.monotonic() - self._confirmed_at > _HEALTHY_AFTER:
-                    self._backoff.reset()
+                self._backoff.worked(self._clock.monotonic() - self._confirmed_at)
                 self._gaps.lost(self._subscriber.silent_for, lost)
                 self._set_confirmed(now=False)
                 if not isinstance(lost, SubscriptionMoved):

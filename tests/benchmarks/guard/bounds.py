@@ -34,9 +34,9 @@ CPU = {FEW: 0.15, DIFFERENT: 0.3}  # of a message, times the loop's, at most
 
 # Of a message, at most; another minor version of Python compiles to others.
 OPCODES = {
-    (3, 11): {FEW: 252, DIFFERENT: 452},  # were 219 and 393
-    (3, 12): {FEW: 240, DIFFERENT: 427},  # were 209 and 371
-    (3, 13): {FEW: 228, DIFFERENT: 407},  # were 198 and 354
+    (3, 11): {FEW: 176, DIFFERENT: 286},  # were 153 and 248
+    (3, 12): {FEW: 165, DIFFERENT: 269},  # were 143 and 234
+    (3, 13): {FEW: 155, DIFFERENT: 252},  # were 135 and 219
 }
 
 # Of a message that waits for the store, at most; no version of Python differs by much.

@@ -24,6 +24,16 @@ def test_after_a_success_it_starts_anew() -> None:
     assert delays(backoff, 2) == [0.5, 1.0]
 
 
+@pytest.mark.parametrize(("seconds", "then"), [(3.9, 4.0), (4.1, 0.5)])
+def test_what_worked_for_longer_than_the_next_delay_starts_anew(seconds: float, then: float) -> None:
+    backoff = Backoff(jitter=lambda: 0.0, first=0.5, cap=60.0)
+    delays(backoff, 3)
+
+    backoff.worked(seconds)
+
+    assert backoff.next() == then
+
+
 @pytest.mark.parametrize(("jitter", "shortened"), [(0.0, 8.0), (0.5, 6.0), (1.0, 4.0)])
 def test_jitter_takes_off_up_to_half(jitter: float, shortened: float) -> None:
     assert Backoff(jitter=lambda: jitter, first=8.0, cap=8.0).next() == shortened

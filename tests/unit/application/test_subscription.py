@@ -196,7 +196,7 @@ async def test_connections_that_never_were_are_no_gap() -> None:
     assert listening.tally == Tally()
 
 
-@pytest.mark.parametrize(("healthy_for", "next_wait"), [(9.0, 1.0), (11.0, 0.05)])
+@pytest.mark.parametrize(("healthy_for", "next_wait"), [(0.9, 1.0), (1.1, 0.05)])
 async def test_the_waits_between_tries_grow_to_a_cap_and_start_anew_after_a_healthy_while(
     healthy_for: float, next_wait: float
 ) -> None:
