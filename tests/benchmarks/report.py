@@ -62,7 +62,7 @@ def write_json(
 def _head(facts: Mapping[str, Any]) -> Iterator[str]:
     libraries = ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
     yield f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_mib']:,} MiB, {facts['system']}"
-    yield f"{facts['python']}, {facts['server']}, {libraries}"
+    yield f"{facts['python']} (an addition takes {facts['addition_ns']} ns), {facts['server']}, {libraries}"
     yield f"load {facts['load_at_start']} at the start, {facts['load_at_end']} at the end"
     yield f"rounds: {facts['rounds']}; median (min-max), a ratio is the median of the rounds' ratios"
     if facts["quick"]:

@@ -7,6 +7,7 @@ FACTS = {
     "cores": 2,
     "server": "Redis 7.0.15",
     "python": "CPython 3.11.7",
+    "addition_ns": 20.5,
     "rounds": 3,
     "quick": False,
 }
