@@ -93,8 +93,10 @@ class Committer:
         try:
             for _ in range(_MAX_ROUNDS):
                 answer = await self._commit(writes)
-                unchanged += sum(found is Refused.UNCHANGED for found in answer.values())
                 self._settle_written(batch, writes, answer, written)
+                if not answer:
+                    break
+                unchanged += sum(found is Refused.UNCHANGED for found in answer.values())
                 writes = self._settle_refused(batch, writes, answer, now)
                 if not writes.types:
                     break

@@ -23,8 +23,9 @@ class Readiness:
 
     def holds(self, condition: str) -> None:
         """It does from now on."""
-        self._why[condition] = None
-        self._tell()
+        if self._why[condition] is not None:
+            self._why[condition] = None
+            self._tell()
 
     def fails(self, condition: str, why: str) -> None:
         """It does not hold any more, because of `why`."""
