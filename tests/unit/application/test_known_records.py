@@ -153,3 +153,15 @@ def test_without_room_the_latest_record_is_known_all_the_same(size: int) -> None
     for type_ in names("a", 10):
         known.remember(type_, record_of(size))
         assert known.get(type_) == record_of(size)
+
+
+def test_many_are_known_at_once_as_one_by_one() -> None:
+    known = KnownRecords(64 * KILOBYTE)
+    types = names("a", 60)
+    known.remember_all(types[:40], [record_of(KILOBYTE)] * 40)
+    known.remember_all(types[40:], [record_of(2 * KILOBYTE)] * 20)
+
+    asked = [*types, "never known"]
+
+    assert known.get_all(asked) == [known.get(type_) for type_ in asked]
+    assert bytes_of(known, types) == 80 * KILOBYTE
