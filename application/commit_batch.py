@@ -69,22 +69,6 @@ class CommitBatch:
         columns = (self.types, self.expected, self.records, self.expires_at, self.entries)
         return type(self)(*zip(*(tuple(column[index] for column in columns) for index in indices), strict=True))
 
-    def parts(self, max_bytes: int) -> Iterator[Self]:
-        """All of it, in parts of which each ends with the write that makes it longer than that."""
-        sizes = [len(record.text) + len(found.text) for record, found in zip(self.records, self.expected, strict=True)]
-        if sum(sizes) <= max_bytes:
-            if sizes:
-                yield self
-            return
-        start = size = 0
-        for index, more in enumerate(sizes):
-            size += more
-            if size > max_bytes:
-                yield self.part(range(start, index + 1))
-                start, size = index + 1, 0
-        if start < len(sizes):
-            yield self.part(range(start, len(sizes)))
-
 
 class Refused(Enum):
     """Why a write of a batch was not done, where it is not that another record was found."""
@@ -93,3 +77,17 @@ class Refused(Enum):
     OTHER_REDIS_TYPE = "the key holds another Redis type"
     NOT_PERMITTED = "the account may not use this key"
     NOT_ASKED = "the answer was full before the turn of this one: to be tried again"
+
+
+def parts(sizes: Sequence[int], max_size: int) -> Iterator[slice]:
+    """All of them, in parts of which each but the last ends with what makes it larger than that; none where there is
+    nothing."""
+    if sizes and sum(sizes) <= max_size:
+        yield slice(0, len(sizes))
+        return
+    start = size = 0
+    for index, more in enumerate(sizes, 1):
+        size += more
+        if size > max_size or index == len(sizes):
+            yield slice(start, index)
+            start, size = index, 0

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import compress
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import ABSENT, CommitBatch, Found, Refused, Write
+from application.commit_batch import ABSENT, CommitBatch, Found, Refused, Write, parts
 from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
 from application.known_records import KnownRecords
@@ -122,26 +122,42 @@ class Committer:
         return answer
 
     def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
-        """The batch as one command, or as a few where it is large. Column by column: to go through it message by
-        message costs twice as much."""
+        """The batch as one command, or as a few where it is large, each made when it is asked for."""
         self._settle_expired(batch, now)
         types, messages = list(batch.messages), list(batch.messages.values())
+        known = self._known.get_all(types)
+        sizes = [
+            len(message.payload) + (0 if record is None else len(record.text))
+            for message, record in zip(messages, known, strict=True)
+        ]
+        for part in parts(sizes, _MAX_COMMIT_BYTES):
+            writes = self._writes(types[part], messages[part], known[part], batch, now)
+            if writes.types:
+                yield writes
+
+    def _writes(
+        self,
+        types: Sequence[str],
+        messages: Sequence[UpdateMessage],
+        known: Sequence[StoredRecord | None],
+        batch: Pending,
+        now: datetime,
+    ) -> CommitBatch:
+        """Column by column: to go through them message by message costs twice as much."""
         records = StoredRecord.of_all(messages)
-        if self._conflicts.any_revertible:
-            until = list(map(self._conflicts.revertible, types, records))
-            batch.revertible |= {type_: end for type_, end in zip(types, until, strict=True) if end is not None}
-            free = [end is None for end in until]
-            types, messages = list(compress(types, free)), list(compress(messages, free))
-            records = list(compress(records, free))
-        expected = self._expected(types, messages, batch.unconditional, now)
         entries_of = batch.entries.get
-        return CommitBatch(
+        writes = CommitBatch(
             types,
-            expected,
+            self._expected(types, messages, known, batch.unconditional, now),
             records,
             [message.expires_at for message in messages],
             [entries_of(type_, ()) for type_ in types] if batch.entries else [()] * len(types),
-        ).parts(_MAX_COMMIT_BYTES)
+        )
+        if not self._conflicts.any_revertible:
+            return writes
+        until = list(map(self._conflicts.revertible, types, records))
+        batch.revertible |= {type_: end for type_, end in zip(types, until, strict=True) if end is not None}
+        return writes.part([index for index, end in enumerate(until) if end is None])
 
     def _settle_expired(self, batch: Pending, now: datetime) -> None:
         expired = [
@@ -154,10 +170,14 @@ class Committer:
         self._tally.expired += len(expired)
 
     def _expected(
-        self, types: Sequence[str], messages: Sequence[UpdateMessage], unconditional: Collection[str], now: datetime
-    ) -> list[Found | StoredRecord]:
+        self,
+        types: Sequence[str],
+        messages: Sequence[UpdateMessage],
+        known: Sequence[StoredRecord | None],
+        unconditional: Collection[str],
+        now: datetime,
+    ) -> Sequence[Found | StoredRecord]:
         """What looks stale is sent expecting nothing: the store's answer decides, not our memory of it."""
-        known = self._known.get_all(types)
         if not any(known):
             return [ABSENT] * len(types)
         return [

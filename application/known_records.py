@@ -9,7 +9,7 @@ _ENTRY_BYTES = 300
 
 
 class KnownRecords:
-    """A cache of records by type, bounded by memory: the least recently used half goes at once."""
+    """A cache of records by type, bounded by memory to within a commit: the least recently used half goes at once."""
 
     def __init__(self, max_bytes: int) -> None:
         self._half = max_bytes // 2

@@ -65,6 +65,7 @@ class KVUpdater:
         self.tally = tally
         self._max_batch = max_batch
         self._turns = Turns(clock)
+        self._late = 0.0
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
         self._changed = asyncio.Event()
@@ -114,7 +115,7 @@ class KVUpdater:
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
         self._turns.begin()
-        waited = self._subscription.waited
+        self._late = waited = self._subscription.waited
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
             self._note_change()
@@ -199,7 +200,7 @@ class KVUpdater:
             return
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
-            async with asyncio.timeout(min(max(_HOLD, _HOLD_SHARE * self._subscription.waited), _LONGEST_HOLD)):
+            async with asyncio.timeout(min(max(_HOLD, _HOLD_SHARE * self._late), _LONGEST_HOLD)):
                 while self._more_may_conflate():
                     self._changed.clear()
                     await self._changed.wait()

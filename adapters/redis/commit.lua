@@ -11,7 +11,7 @@
 -- nothing), its id ('' = none); or instead of what was found 1 where the key holds the record already, 2 where it holds
 -- another Redis type, 3 where it was not looked at, because the answer was full.
 -- Before Redis 7, which was the first to tell its version, a script that has asked for the time may write only so.
-if not redis.REDIS_VERSION_NUM then redis.replicate_commands() end
+if not redis.REDIS_VERSION_NUM and redis.replicate_commands then redis.replicate_commands() end
 local n, channel, prefix, longest = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local expires, group = ARGV[5] == '1', ARGV[6]
 local hash = group ~= '' and KEYS[n + 1]

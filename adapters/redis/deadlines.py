@@ -32,12 +32,15 @@ class Deadlines:
 
     def _give_up(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = None
+        now = loop.time()
         for number, (until, answers) in list(self._waiting.items()):
-            if until > loop.time():
-                self._timer = loop.call_at(until, self._give_up)
-                return
-            del self._waiting[number]
+            if until > now:
+                break
+            # What has not been asked yet cannot be given up: it may be asked in this very turn.
+            if answers:
+                del self._waiting[number]
             for answer in answers:
                 if not answer.done():
                     answer.set_exception(TimeoutError())
+        first = next(iter(self._waiting.values()), None)
+        self._timer = None if first is None else loop.call_at(first[0], self._give_up)

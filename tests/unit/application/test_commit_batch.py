@@ -2,34 +2,27 @@
 
 import pytest
 
-from application.commit_batch import ABSENT, CommitBatch, Found
+from application.commit_batch import ABSENT, CommitBatch, Found, parts
 from domain.stored_record import StoredRecord
 
 
-def batch_of(*sizes: int) -> CommitBatch:
-    """Types "0", "1", ..., with records of so many bytes, which are expected to replace one of a byte."""
-    rows = ((str(n), Found(b"-"), StoredRecord(b"x" * size, None), None, ()) for n, size in enumerate(sizes))
-    return CommitBatch.of(rows)
-
-
-def parts_of(batch: CommitBatch, max_bytes: int) -> list[list[str]]:
-    return [list(part.types) for part in batch.parts(max_bytes)]
-
-
 @pytest.mark.parametrize(
-    ("sizes", "parts"),
+    ("sizes", "ends"),
     [
         ((), []),
-        ((9,), [["0"]]),
-        ((4, 4), [["0", "1"]]),
-        ((4, 5), [["0", "1"]]),
-        ((5, 4, 1), [["0", "1"], ["2"]]),
-        ((20, 1, 1, 20), [["0"], ["1", "2", "3"]]),
-        ((20, 20), [["0"], ["1"]]),
+        ((9,), [1]),
+        ((5, 5), [2]),
+        ((5, 6), [2]),
+        ((6, 5, 1), [2, 3]),
+        ((21, 2, 2, 21), [1, 4]),
+        ((21, 21), [1, 2]),
     ],
 )
-def test_a_part_ends_with_the_write_that_makes_it_longer(sizes: tuple[int, ...], parts: list[list[str]]) -> None:
-    assert parts_of(batch_of(*sizes), 10) == parts
+def test_a_part_ends_with_what_makes_it_larger(sizes: tuple[int, ...], ends: list[int]) -> None:
+    found = list(parts(sizes, 10))
+
+    assert [part.stop for part in found] == ends
+    assert [part.start for part in found] == [0, *ends][: len(ends)]
 
 
 def test_a_part_has_all_columns_of_its_writes() -> None:

@@ -1,6 +1,7 @@
 """Compare-and-set: which message becomes the record, whoever else writes and whatever answer is lost."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from itertools import count
 
@@ -481,6 +482,22 @@ class TestBounds:
         assert len(sizes) > 1
         assert max(sizes) <= 4 * 1024 * 1024
         assert world.tally.committed == 12
+
+    async def test_of_a_large_batch_no_more_is_made_ready_than_is_sent(self) -> None:
+        world = World()
+        large = '["' + "x" * 200_000 + '"]'
+        world.receive(*(message(f"k{number}", at(1), large) for number in range(100)))
+        ready: list[int] = []
+        world.store.meanwhile = lambda: ready.append(tracemalloc.get_traced_memory()[0])
+
+        tracemalloc.start()
+        try:
+            await world.persist()
+        finally:
+            tracemalloc.stop()
+
+        assert len(world.store.values) == 100
+        assert ready[0] < 6_000_000
 
 
 class TestExpiry:
