@@ -1,7 +1,8 @@
 """The command: `python -m tests.benchmarks --help`.
 
 Exit code 0 when everything could be measured, missed bars or not; 1 when a measurement failed or, with
---strict, a bar is missed; 2 for wrong usage.
+--strict, a bar is missed or could not be measured; 2 for wrong usage. A signal ends it: what was measured by then is
+reported.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> int:
     _end_cleanly_on_signals()
     scenarios = [ALL[name] for name in options.only]
     results = Results()
+    ended: str | int | None = None
     with (
         tempfile.TemporaryDirectory(prefix="kv-updater-benchmarks-") as folder,
         Progress(options.rounds, options.only) as progress,
@@ -42,10 +44,16 @@ def main() -> int:
         workspace = Path(folder)
         session = Session(workspace, QUICK if options.quick else FULL, progress.tell, contestants=options.contestants)
         facts = {**machine.facts(workspace), "rounds": options.rounds, "quick": options.quick}
-        for session.round in range(1, options.rounds + 1):
-            for scenario in scenarios:
-                with progress.step(session.round, scenario.name):
-                    results.add(scenario.measure(scenario.name, session))
+        try:
+            for session.round in range(1, options.rounds + 1):
+                for scenario in scenarios:
+                    with progress.step(session.round, scenario.name):
+                        results.add(scenario.measure(scenario.name, session))
+        except SystemExit as end:
+            if not results.samples:
+                raise
+            ended = end.code
+            facts["interrupted"] = f"in round {session.round}, at {scenario.name}"
     facts["load_at_end"] = [round(load, 2) for load in os.getloadavg()]
     verdicts = judged(results, options.only)
     sys.stdout.write(report.text(facts, scenarios, session.scale, results, verdicts) + "\n")
@@ -53,12 +61,18 @@ def main() -> int:
         report.write_json(options.json, facts, session.scale, results, verdicts)
     if options.plots:
         plots.write(options.plots, facts, vars(session.scale), results)
+    if isinstance(ended, int):
+        return ended
     missed = options.strict and not all(verdict.ok for verdict in verdicts)
     return 1 if missed or results.failures() else 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="KV-Updater against the loop.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        usage="%(prog)s [OPTIONS]; --help lists them",
+        description="KV-Updater against the loop.",
+    )
     parser.add_argument(
         "--only", type=partial(_names, ALL), default=list(ALL), metavar="NAMES", help=f"scenarios: {', '.join(ALL)}"
     )
@@ -73,14 +87,22 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.plots and not plots.can_draw():
         parser.error(plots.MISSING)  # now, not after an hour of measuring
+    try:
+        if options.json:
+            options.json.open("a").close()
+        if options.plots:
+            options.plots.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
     return options
 
 
 def _names(known: Collection[str], text: str) -> list[str]:
-    names = list(dict.fromkeys(text.split(",")))
+    names = list(dict.fromkeys(map(str.strip, text.split(","))))
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+        told = ", ".join(name or "an empty name" for name in unknown)
+        raise argparse.ArgumentTypeError(f"unknown: {told}; there are {', '.join(known)}")
     return names
 
 
@@ -89,10 +111,9 @@ def _contestants(text: str) -> frozenset[Contestant]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: not a number from 1 on")
+    return int(text)
 
 
 def _end_cleanly_on_signals() -> None:

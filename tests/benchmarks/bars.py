@@ -57,7 +57,7 @@ class Bar:
 
     def was_tried(self, results: Results) -> bool:
         names = (self.of, *([self.against] if self.against else []))
-        return all(any(s.figures or s.failure for s in results.of(self.scenario, name)) for name in names)
+        return all(results.of(self.scenario, name) for name in names)
 
     def _spread(self, results: Results) -> Spread | None:
         if self.against is None:
@@ -136,6 +136,6 @@ BARS = (
 
 
 def judged(results: Results, scenarios: Iterable[str]) -> list[Verdict]:
-    """Of the bars whose contestants were tried: one that was not chosen, or cannot run here, is no bar missed."""
+    """Of the bars whose contestants were tried. Where one of them cannot run here, its bar is not kept either."""
     chosen = set(scenarios)
     return [bar.judge(results) for bar in BARS if bar.scenario in chosen and bar.was_tried(results)]

@@ -65,6 +65,8 @@ def _head(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{facts['python']} (an addition takes {facts['addition_ns']} ns), {facts['server']}, {libraries}"
     yield f"load {facts['load_at_start']} at the start, {facts['load_at_end']} at the end"
     yield f"rounds: {facts['rounds']}; median (min-max), a ratio is the median of the rounds' ratios"
+    if "interrupted" in facts:
+        yield f"interrupted {facts['interrupted']}: what was measured by then"
     if facts["quick"]:
         yield "quick: small counts, these figures do not count"
 
@@ -103,7 +105,8 @@ def _remarks(scenario: Scenario, results: Results) -> Iterator[str]:
 def _verdict(verdict: Verdict) -> list[str]:
     value = "not measured" if verdict.value is None else f"{verdict.value:,.2f}"
     bar = verdict.bar
-    return [bar.scenario, bar.text, value, _limit(verdict), "ok" if verdict.ok else "MISSED"]
+    word = "ok" if verdict.ok else "?" if verdict.value is None else "MISSED"
+    return [bar.scenario, bar.text, value, _limit(verdict), word]
 
 
 def _limit(verdict: Verdict) -> str:

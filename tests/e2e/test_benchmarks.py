@@ -1,6 +1,10 @@
 """The benchmarks run as a command, and whoever they compare with leaves the state that they are asked for."""
 
 import json
+import os
+import pty
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +51,43 @@ def test_what_is_not_there_cannot_be_chosen(tmp_path: Path, wrong: tuple[str, st
     run = subprocess.run(command, cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode == 2
     assert f"unknown: {wrong[1]}; there are " in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("--json", "/nowhere/result.json"), "/nowhere/result.json: No such file or directory"),
+        (("--rounds", "some"), "argument --rounds: some: not a number from 1 on"),
+        (("--only", "few-keys,"), "argument --only: unknown: an empty name; there are "),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_measured(wrong: tuple[str, str], told: str) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks", *wrong]
+    run = subprocess.run(command, cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
+
+    assert run.returncode == 2
+    assert told in run.stderr.splitlines()[-1]
+    assert len(run.stderr.splitlines()) == 2
+
+
+def test_a_run_that_is_interrupted_reports_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", "--rounds", "99", "--json", str(path)]
+    command += ["--only", "few-keys", "--contestants", "drain"]
+    watched, terminal = pty.openpty()
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=terminal) as run:
+        os.close(terminal)
+        shown = b""
+        while not re.search(rb"round ([2-9]|[1-9]\d) of 99", shown):
+            shown += os.read(watched, 4096)
+        run.terminate()
+        assert run.stdout is not None
+        table = run.stdout.read().decode()
+    os.close(watched)
+
+    assert run.returncode == 128 + signal.SIGTERM
+    assert "interrupted in round " in table
+    assert json.loads(path.read_text())["samples"][0]["round"] == 1
 
 
 @pytest.mark.long

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASYNCIO", "BY_WORD", "CEILING", "FASTSTREAM", "IOREDIS", "LOOP", "NODE_REDIS", "OURS", "OURS_EXPIRY",
-    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "Contestant", "Started",
+    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "PIPELINED", "Contestant", "Started",
 ]  # fmt: skip
 
 
@@ -37,8 +37,11 @@ _AS_IT_TAKES = 3 << 20
 
 LOOP = Contestant(name="loop", command=_script("loop.py"), verbatim=False, hold_bytes=_AS_IT_TAKES)
 
-# Both wait for each SET before they read on, as the loop does, and would be cut off like it.
+# These wait for their SETs before they read on, as the loop does, and would be cut off like it.
 ASYNCIO = Contestant(name="redis-py asyncio", command=_script("aio_loop.py"), verbatim=False, hold_bytes=_AS_IT_TAKES)
+PIPELINED = Contestant(
+    name="redis-py pipelined", command=_script("aio_pipelined.py"), verbatim=False, hold_bytes=_AS_IT_TAKES
+)
 FASTSTREAM = Contestant(
     name="FastStream",
     command=_script("fast_stream.py"),
@@ -93,6 +96,7 @@ CEILING = Contestant(name="drain only", command=_script("drain.py"), verbatim=Fa
 BY_WORD: Mapping[str, Contestant] = {
     "loop": LOOP,
     "asyncio": ASYNCIO,
+    "pipelined": PIPELINED,
     "faststream": FASTSTREAM,
     "ioredis": IOREDIS,
     "node-redis": NODE_REDIS,

@@ -36,7 +36,8 @@ def install() -> None:
         lock = {"lockfileVersion": 3, "requires": True, "packages": packages}
         (Path(place) / "package-lock.json").write_text(json.dumps(lock), "utf-8")
         _npm(place, "ci", "--ignore-scripts")
-        shutil.rmtree(FOLDER / "node_modules", ignore_errors=True)
+        if (FOLDER / "node_modules").exists():
+            shutil.rmtree(FOLDER / "node_modules")
         shutil.move(Path(place) / "node_modules", FOLDER / "node_modules")
 
 

@@ -23,6 +23,7 @@ from tests.benchmarks.contestants import (
     OURS_STREAM,
     OURS_TWO,
     OURS_VALIDATE,
+    PIPELINED,
 )
 from tests.benchmarks.figures import CPU, CUTS, MESSAGES, PEAK, RATE, SERVER_CPU, UNDELIVERED, WRONG, Sample
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 PLAIN_LOOP = "loop, plain"
 _CAPACITY = (MESSAGES, RATE, CPU, SERVER_CPU, PEAK, WRONG, CUTS)
 _SLOWEST = frozenset({ASYNCIO, FASTSTREAM})
-_PEERS = (LOOP, ASYNCIO, FASTSTREAM, IOREDIS, NODE_REDIS)
+_PEERS = (LOOP, ASYNCIO, PIPELINED, FASTSTREAM, IOREDIS, NODE_REDIS)
 _MODES = (OURS, OURS_VALIDATE, OURS_EXPIRY, OURS_FULL, OURS_TWO)
 
 
@@ -117,7 +118,7 @@ _MANY = _Spread(lambda scale, _: scale.many_keys)
 _DIFFERENT = _Spread(lambda _, messages: messages)
 _EVERYBODY = (*_PEERS, *_MODES, CEILING)
 _RATIOS = (RATE, CPU)
-_BASELINES = (LOOP.name, IOREDIS.name)
+_BASELINES = (LOOP.name, PIPELINED.name, IOREDIS.name, NODE_REDIS.name)
 _PAIR = (LOOP.name, PLAIN_LOOP)
 _READ_BACK = ", each record read back"
 

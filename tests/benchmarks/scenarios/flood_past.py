@@ -80,7 +80,13 @@ def _flood(contestant: Contestant, session: Session) -> Outcome:
         "publish_seconds": published["seconds"],
         "cpu_seconds": usage.cpu_seconds,
     }
-    return Outcome(figures, failure=usage.ended, note=None if cuts else "it was not cut off: nothing is shown")
+    if cuts:
+        return Outcome(figures, failure=usage.ended)
+    shown = {name: value for name, value in figures.items() if name not in _AFTER_A_CUT}
+    return Outcome(shown, failure=usage.ended, note="it was not cut off: nothing is shown")
+
+
+_AFTER_A_CUT = {SILENT.name, LONGEST_GAP.name, RECOVERED.name, WRONG.name}
 
 
 def _title(scale: Scale) -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import plots, report
+from tests.benchmarks.bars import judged
+from tests.benchmarks.contestants import IOREDIS, LOOP, OURS
+from tests.benchmarks.figures import Results
 from tests.benchmarks.plots import saved
 from tests.benchmarks.session import QUICK
-from tests.unit.benchmarks.sample_results import FACTS, bursts
+from tests.unit.benchmarks.sample_results import FACTS, bursts, sample
 
 _ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,8 +34,8 @@ def test_what_was_saved_is_read_back(result: Path) -> None:
 
 def test_what_a_later_version_adds_is_no_hindrance(result: Path) -> None:
     document = json.loads(result.read_text())
-    for sample in document["samples"]:
-        sample["instructions"] = 1
+    for saved_one in document["samples"]:
+        saved_one["instructions"] = 1
     result.write_text(json.dumps(document))
     assert saved.read(result).results == bursts()
 
@@ -74,3 +77,14 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *command], cwd=_ROOT, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def test_a_bar_whose_contestant_cannot_run_here_is_not_kept() -> None:
+    results = Results()
+    results.add([sample("all-different", OURS.name, 1, rate=9.0)])
+    results.add([sample("all-different", IOREDIS.name, 1, note="not measured: node is not there")])
+
+    (verdict,) = [verdict for verdict in judged(results, ["all-different"]) if verdict.bar.against == IOREDIS.name]
+
+    assert (verdict.value, verdict.ok) == (None, False)
+    assert not [verdict for verdict in judged(results, ["all-different"]) if verdict.bar.against == LOOP.name]
