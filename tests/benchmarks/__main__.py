@@ -26,14 +26,14 @@ from .scenarios import ALL
 from .session import FULL, QUICK, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from .contestants import Contestant
 
 
 def main() -> int:
     options = _options()
-    _end_cleanly_on_signals()
+    received = _end_cleanly_on_signals()
     scenarios = [ALL[name] for name in options.only]
     results = Results()
     ended: str | int | None = None
@@ -49,6 +49,8 @@ def main() -> int:
                 for scenario in scenarios:
                     with progress.step(session.round, scenario.name):
                         results.add(scenario.measure(scenario.name, session))
+                    if received:
+                        sys.exit(128 + received[0])
         except SystemExit as end:
             if not results.samples:
                 raise
@@ -116,10 +118,20 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _end_cleanly_on_signals() -> None:
-    """Turns them into SystemExit, so that every context manager kills its process."""
+def _end_cleanly_on_signals() -> Sequence[int]:
+    """Turns them into SystemExit, so that every context manager kills its process; those that have come.
+
+    An exception that is raised in a finalizer is lost: whoever waits for the end must look here too.
+    """
+    received: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        received.append(number)
+        sys.exit(128 + number)
+
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+        signal.signal(number, end)
+    return received
 
 
 if __name__ == "__main__":
