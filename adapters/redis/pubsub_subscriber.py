@@ -25,6 +25,7 @@ from application.ports import (
 _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.
 _LONGEST_CHANNEL = 512
+_PLAIN = ({b"message"}, {b"smessage"})
 _PATTERN_CHARACTERS = frozenset("*?[")
 
 
@@ -185,7 +186,7 @@ class PubSubSubscriber:
             kinds, channels, payloads = zip(*replies, strict=True)
         except (TypeError, ValueError):
             return None
-        if kinds.count(b"message") < len(kinds) or self._probe_channel in channels:
+        if set(kinds) not in _PLAIN or self._probe_channel in channels:
             return None
         return list(zip(payloads, channels, repeat(None)))
 
