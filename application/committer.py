@@ -4,14 +4,15 @@ Expect, write, and where the store held something else let the domain decide aga
 late write, a second updater or a commit whose answer was lost cannot bring an old value back.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import compress
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import ABSENT, CommitBatch, Found, Refused, Write, parts
+from application.commit_batch import CommitBatch, Found, Refused, Write
 from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
+from application.first_writes import FirstWrites
 from application.known_records import KnownRecords
 from application.pending import Pending
 from application.ports import Clock, KeyValueStore, Observer, StoreUnavailable, Traces
@@ -20,13 +21,9 @@ from application.refusals import Refusals
 from application.tally import Tally
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
-from domain.stored_record import StoredRecord
-from domain.update_message import UpdateMessage
 
 # A round that ends in a conflict means that another writer got ahead; newer messages may be on their way here too.
 _MAX_ROUNDS = 4
-# One commit is one command: it must not block the server for long.
-_MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
 _UNSTORABLE = {
     Refused.OTHER_REDIS_TYPE: Rejection(
@@ -59,7 +56,6 @@ class Committer:
         traces: Traces | None,
     ) -> None:
         self._store = store
-        self._supersedes = ordering.supersedes
         self._known = known
         self._conflicts = conflicts
         self._refusals = refusals
@@ -70,6 +66,9 @@ class Committer:
         self._tally = tally
         self._read_back = read_back
         self._traces = traces
+        self._first_writes = FirstWrites(
+            ordering=ordering, known=known, conflicts=conflicts, acknowledgements=acknowledgements, tally=tally
+        )
 
     async def commit(self, batch: Pending) -> bool:
         """Settle the batch, message by message; what is left in it is to be tried again, what it names there later.
@@ -79,7 +78,7 @@ class Committer:
         """
         now = self._clock.now()
         asked = False
-        for writes in self._first_writes(batch, now):
+        for writes in self._first_writes.of(batch, now):
             asked = True
             written = await self._write(batch, writes, now)
             if self._read_back is not None and written:
@@ -120,72 +119,6 @@ class Committer:
             if isinstance(found, StoreUnavailable):
                 self._conflicts.failed(found, writes, (index,))
         return answer
-
-    def _first_writes(self, batch: Pending, now: datetime) -> Iterator[CommitBatch]:
-        """The batch as one command, or as a few where it is large, each made when it is asked for."""
-        self._settle_expired(batch, now)
-        types, messages = list(batch.messages), list(batch.messages.values())
-        known = self._known.get_all(types)
-        sizes = [
-            len(message.payload) + (0 if record is None else len(record.text))
-            for message, record in zip(messages, known, strict=True)
-        ]
-        for part in parts(sizes, _MAX_COMMIT_BYTES):
-            writes = self._writes(types[part], messages[part], known[part], batch, now)
-            if writes.types:
-                yield writes
-
-    def _writes(
-        self,
-        types: Sequence[str],
-        messages: Sequence[UpdateMessage],
-        known: Sequence[StoredRecord | None],
-        batch: Pending,
-        now: datetime,
-    ) -> CommitBatch:
-        """Column by column: to go through them message by message costs twice as much."""
-        records = StoredRecord.of_all(messages)
-        entries_of = batch.entries.get
-        writes = CommitBatch(
-            types,
-            self._expected(types, messages, known, batch.unconditional, now),
-            records,
-            [message.expires_at for message in messages],
-            [entries_of(type_, ()) for type_ in types] if batch.entries else [()] * len(types),
-        )
-        if not self._conflicts.any_revertible:
-            return writes
-        until = list(map(self._conflicts.revertible, types, records))
-        batch.revertible |= {type_: end for type_, end in zip(types, until, strict=True) if end is not None}
-        return writes.part([index for index, end in enumerate(until) if end is None])
-
-    def _settle_expired(self, batch: Pending, now: datetime) -> None:
-        expired = [
-            type_ for type_, message in batch.messages.items() if message.expires_at and message.expires_at <= now
-        ]
-        for type_ in expired:
-            del batch.messages[type_]
-            self._acknowledgements.add(batch.entries.pop(type_, ()))
-        self._conflicts.settled(*expired)
-        self._tally.expired += len(expired)
-
-    def _expected(
-        self,
-        types: Sequence[str],
-        messages: Sequence[UpdateMessage],
-        known: Sequence[StoredRecord | None],
-        unconditional: Collection[str],
-        now: datetime,
-    ) -> Sequence[Found | StoredRecord]:
-        """What looks stale is sent expecting nothing: the store's answer decides, not our memory of it."""
-        if not any(known):
-            return [ABSENT] * len(types)
-        return [
-            record
-            if record is not None and (self._supersedes(message, record, now) or type_ in unconditional)
-            else ABSENT
-            for type_, message, record in zip(types, messages, known, strict=True)
-        ]
 
     def _settle_written(self, batch: Pending, writes: CommitBatch, answer: Answer, written: Written) -> None:
         types, records, expires_at = writes.types, writes.records, writes.expires_at
