@@ -200,10 +200,15 @@ class KVUpdater:
             return
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
-            async with asyncio.timeout(min(max(_HOLD, _HOLD_SHARE * self._late), _LONGEST_HOLD)):
+            async with asyncio.timeout(longest_hold(self._late)):
                 while self._more_may_conflate():
                     self._changed.clear()
                     await self._changed.wait()
 
     def _more_may_conflate(self) -> bool:
         return self._subscription.backlog_bytes > 0 and self._pending.ready < _FEW_BATCHES * self._max_batch
+
+
+def longest_hold(late: float) -> float:
+    """Seconds, for messages that have waited for so many."""
+    return min(max(_HOLD, _HOLD_SHARE * late), _LONGEST_HOLD)

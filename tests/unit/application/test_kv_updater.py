@@ -183,6 +183,11 @@ async def test_two_commits_at_once_never_hold_the_same_key_and_count_nothing_twi
     assert world.tally.conflicts == 0
 
 
+@pytest.mark.parametrize(("late", "seconds"), [(0.0, 0.05), (0.1, 0.05), (0.6, 0.15), (9.0, 0.25)])
+def test_a_burst_that_is_late_is_held_for_a_quarter_of_that_within_bounds(late: float, seconds: float) -> None:
+    assert application.kv_updater.longest_hold(late) == pytest.approx(seconds)
+
+
 class TestCommitting:
     async def test_at_a_low_rate_every_message_is_committed_at_once(self) -> None:
         world = World()
