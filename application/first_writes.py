@@ -57,7 +57,7 @@ class FirstWrites:
         batch: Pending,
         now: datetime,
     ) -> CommitBatch:
-        """Column by column: to go through them message by message costs twice as much."""
+        """Column by column: to go through them message by message costs more."""
         records = StoredRecord.of_all(messages)
         entries_of = batch.entries.get
         writes = CommitBatch(
