@@ -28,6 +28,9 @@ class Found(NamedTuple):
 
 
 ABSENT = Found(b"")
+EARLIER = Found(b"<")
+"""Absent, or a record that is plainly earlier (`domain.stored_record.is_plainly_earlier`) and came by no stream entry.
+No record is this text; for what is nobody's record it does no harm to be taken for an expectation."""
 
 
 Write = tuple[str, Found | StoredRecord, StoredRecord, datetime | None, Sequence[Entry]]
@@ -37,7 +40,8 @@ Write = tuple[str, Found | StoredRecord, StoredRecord, datetime | None, Sequence
 class CommitBatch:
     """Conditional writes, column by column: `types[i]` becomes `records[i]` if it holds `expected[i]`.
 
-    An expectation of `b""` means absent; an empty string counts as absent too. Where `expires_at[i]` is not None
+    An expectation of `b""` (ABSENT) means absent; an empty string counts as absent too. EARLIER spares a read and a
+    second write where the domain would overwrite what is there in any case. Where `expires_at[i]` is not None
     the record is gone from then on (to the millisecond). `entries[i]` are the stream entries that it settles. The types
     are distinct. `unpublished`: what the store says where it could not publish a notice for what it has written.
     """

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 
-from application.commit_batch import CommitBatch, Found
+from application.commit_batch import EARLIER, CommitBatch, Found
 from application.known_records import KnownRecords
 from application.ports import Clock, StoreUnavailable
 from application.tally import Tally
@@ -70,6 +70,9 @@ class Conflicts:
     def revertible(self, type_: str, record: StoredRecord) -> float | None:
         """Until when a commit that may still be on its way would find this very record, and replace it by an older."""
         until = self._revertible.get((type_, hash(record.text)))
+        if until is None and record.instant is None:
+            # An impossible date may look earlier to a store that compares bytes.
+            until = self._revertible.get((type_, hash(EARLIER.text)))
         return until if until is not None and until > self._clock.monotonic() else None
 
     def settled(self, *types: str) -> None:

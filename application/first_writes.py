@@ -1,10 +1,10 @@
 """What a batch of pending messages asks of the store at first: each record, and what is expected under its key."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import ABSENT, CommitBatch, Found, parts
+from application.commit_batch import ABSENT, EARLIER, CommitBatch, Found, parts
 from application.conflicts import Conflicts
 from application.known_records import KnownRecords
 from application.pending import Pending
@@ -13,6 +13,7 @@ from domain.ordering import Ordering
 from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
 
+_UNDATED = datetime.max.replace(tzinfo=UTC)
 # One commit is one command: it must not block the server for long.
 _MAX_COMMIT_BYTES = 4 * 1024 * 1024
 
@@ -30,6 +31,7 @@ class FirstWrites:
         tally: Tally,
     ) -> None:
         self._supersedes = ordering.supersedes
+        self._trusts_until = ordering.trusts_until
         self._known = known
         self._conflicts = conflicts
         self._acknowledgements = acknowledgements
@@ -91,12 +93,21 @@ class FirstWrites:
         unconditional: Collection[str],
         now: datetime,
     ) -> Sequence[Found | StoredRecord]:
-        """What looks stale is sent expecting nothing: the store's answer decides, not our memory of it."""
+        """What looks stale is sent expecting nothing: the store's answer decides, not our memory of it.
+
+        Of what is met for the first time the store can tell by itself that it is earlier. But a message with a time
+        that is not trusted protects nothing, so nothing may be sent that would go over a later one, were it late.
+        """
+        latest = self._trusts_until(now)
+        unknown = [
+            EARLIER if latest is not None and (message.instant or _UNDATED) <= latest else ABSENT
+            for message in messages
+        ]
         if not any(known):
-            return [ABSENT] * len(types)
+            return unknown
         return [
-            record
-            if record is not None and (self._supersedes(message, record, now) or type_ in unconditional)
-            else ABSENT
-            for type_, message, record in zip(types, messages, known, strict=True)
+            (record if self._supersedes(message, record, now) or type_ in unconditional else ABSENT)
+            if record is not None
+            else expected
+            for type_, message, record, expected in zip(types, messages, known, unknown, strict=True)
         ]

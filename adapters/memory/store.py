@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from application.commit_batch import CommitBatch, Found, Refused
+from application.commit_batch import EARLIER, CommitBatch, Found, Refused
 from application.ports import Clock, StoreUnavailable
 from domain.entry_ids import follows
+from domain.stored_record import is_plainly_earlier
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +36,9 @@ class MemoryStore:
                     self._set(type_, record.text, expires_at)
                 if follows(record.entry, entry):
                     self._entries[type_] = record.entry
-            elif text == expected.text and (not text or entry == expected.entry):
+            elif (text == expected.text and (not text or entry == expected.entry)) or (
+                expected == EARLIER and (not text or (entry is None and is_plainly_earlier(text, record.text)))
+            ):
                 self._set(type_, record.text, expires_at)
                 self._entries[type_] = record.entry
             else:

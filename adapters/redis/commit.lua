@@ -3,9 +3,9 @@
 -- ARGV: the number of records; the channel for notices ('' = none); the length of the key prefix; the length of the
 -- longest record; whether records expire ('1'); the consumer group ('' = no streams); until when this may be executed,
 -- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' =
--- absent); the record; where they expire the time, in milliseconds since the epoch ('' = never); with streams the
--- expected id, the new id, and what to acknowledge: '1 17-0 17-1 2 5-0' are two entries of the first stream and one of
--- the second.
+-- absent, '<' = that, or what came by no stream and is plainly earlier); the record; where they expire the time, in
+-- milliseconds since the epoch ('' = never); with streams the expected id, the new id, and what to acknowledge:
+-- '1 17-0 17-1 2 5-0' are two entries of the first stream and one of the second.
 -- Answers with the time here, and 'late' where that is all; else with why a notice could not be published ('' = all
 -- were, or none was to be), and in triples for the records that were not written: index, what was found ('' =
 -- nothing), its id ('' = none); or instead of what was found 1 where the key holds the record already, 2 where it holds
@@ -23,6 +23,13 @@ local expected, records, expiries = 7, 7 + n, 7 + 2 * n
 local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
 local refused, told, failure, acknowledged = {now, ''}, 0, nil, {}
+
+-- Both begin as a record of ours does, with times in UTC to as many digits, and the first one is the earlier.
+local plain = '^{"updated":"(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.?%d?%d?%d?%d?%d?%d?Z)","valid":'
+local function is_earlier(found, record)
+  local old, new = string.match(found, plain), string.match(record, plain)
+  return old and new and #old == #new and old < new
+end
 
 local function refuse(i, found, id)
   local at = #refused
@@ -76,7 +83,7 @@ local function forget()
 end
 
 for i = 1, n do
-  local key, record = KEYS[i], ARGV[records + i]
+  local key, wanted, record = KEYS[i], ARGV[expected + i], ARGV[records + i]
   local found = told < 4194304 and redis.pcall('GET', key)
   if type(found) == 'table' then
     if string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then return found end
@@ -91,12 +98,13 @@ for i = 1, n do
     if found == record then
       refuse(i, 1, '')
       -- What we have written ourselves: it is not to go at another time than this message says, whoever set one.
-      if found == ARGV[expected + i] then set(key, record, at) end
+      if found == wanted then set(key, record, at) end
       if hash then
         if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
         acknowledge(ARGV[settled + i])
       end
-    elseif found == ARGV[expected + i] and (not hash or id == ARGV[expected_ids + i]) then
+    elseif found == wanted and (not hash or id == ARGV[expected_ids + i])
+      or wanted == '<' and (found == '' or id == '' and is_earlier(found, record)) then
       set(key, record, at)
       if hash then
         redis.call('HSET', hash, key, ARGV[ids + i])

@@ -19,7 +19,7 @@ from adapters.redis.commands import Commands
 from adapters.redis.commit_script import CommitScript
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
-from application.commit_batch import CommitBatch, Found, Refused
+from application.commit_batch import EARLIER, CommitBatch, Found, Refused
 from application.ports import KeyValueStore, StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.clusters import RedisCluster
@@ -52,6 +52,10 @@ StartServer = Callable[[str], Server]
 
 def numbered(number: int) -> bytes:
     return b'{"updated":null,"valid":null,"values":{"n":%d}}' % number
+
+
+def dated(updated: str) -> bytes:
+    return b'{"updated":"%b","valid":null,"values":{}}' % updated.encode()
 
 
 def batch_of(*writes: Write) -> CommitBatch:
@@ -344,6 +348,69 @@ class TestComparing:
         assert list(await store.read([type_])) == [TWO]
 
 
+class TestEarlier:
+    """What is plainly earlier is replaced unseen, where that is asked for; all else is told."""
+
+    @pytest.mark.parametrize(
+        ("held", "record"),
+        [
+            (b"", TWO),
+            (ONE, TWO),
+            (ONE.replace(b"null", b'"x"'), TWO),
+            (dated("1999-12-31T23:59:59.999999Z"), dated("2000-01-01T00:00:00.000000Z")),
+            (dated("2023-10-01T12:00:00.5Z"), dated("2023-10-01T12:00:00.6Z")),
+            (EARLIER.text, ONE),
+        ],
+    )
+    async def test_it_is_replaced(
+        self, place: InMemory | OnServer, store: KeyValueStore, held: bytes, record: bytes
+    ) -> None:
+        place.hold("a", held)
+        assert await commit(store, ("a", EARLIER.text, record), ("b", EARLIER.text, record)) == {}
+        assert (place.held("a"), place.held("b")) == (record, record)
+
+    @pytest.mark.parametrize(
+        ("held", "record"),
+        [
+            (TWO, ONE),
+            (ONE.replace(b"null", b'"x"'), ONE),
+            (dated("2023-10-01T12:00:00Z"), dated("2023-10-01T12:00:00.5Z")),
+            (dated("2023-10-01T12:00:00.0000000Z"), dated("2023-10-01T12:00:00.0000001Z")),
+            (dated("2023-10-01T12:00:00+00:00"), dated("2023-10-01T12:00:01+00:00")),
+            (dated("2023-10-01t12:00:00z"), dated("2023-10-01t12:00:01z")),
+            (dated("2023-10-01 12:00:00"), dated("2023-10-01 12:00:01")),
+            (b'{"updated":null,"valid":null,"values":{}}', TWO),
+            (b" " + ONE, TWO),
+            (ONE, b" " + TWO),
+            (b'{"values":{},"updated":"2023-10-01T12:00:00Z"}', TWO),
+            (b"\0", TWO),
+            (b"0", b"1"),
+        ],
+    )
+    async def test_all_else_is_told(
+        self, place: InMemory | OnServer, store: KeyValueStore, held: bytes, record: bytes
+    ) -> None:
+        place.hold("a", held)
+        assert await commit(store, ("a", EARLIER.text, record)) == {0: held}
+        assert place.held("a") == held
+
+    async def test_it_goes_when_its_own_message_says(self, place: InMemory | OnServer, store: KeyValueStore) -> None:
+        soon = place.now() + timedelta(seconds=0.25)
+        await commit(store, ("a", b"", ONE), ("b", b"", ONE, soon))
+        assert await commit(store, ("a", EARLIER.text, TWO, soon), ("b", EARLIER.text, TWO)) == {}
+        await place.pass_time_until(soon + MILLISECOND)
+        assert list(await store.read(["a", "b"])) == [None, TWO]
+
+    async def test_what_is_there_already_or_is_of_another_type_is_left_alone(
+        self, place: InMemory | OnServer, store: KeyValueStore
+    ) -> None:
+        types = place.hold_other_types()
+        place.hold("a", ONE)
+        refused = await commit(store, ("a", EARLIER.text, ONE), *((type_, EARLIER.text, ONE) for type_ in types))
+        others = dict.fromkeys(range(1, 1 + len(types)), Refused.OTHER_REDIS_TYPE)
+        assert refused == {0: Refused.UNCHANGED} | others
+
+
 class TestReading:
     """Reading answers in the order of the question."""
 
@@ -567,7 +634,7 @@ class TestNotices:
                 ("list", b"", ONE),
             )
             assert refused == {0: ONE, 2: Refused.UNCHANGED, 3: b"", 4: Refused.OTHER_REDIS_TYPE}
-            await commit(store, ("held", ONE, TWO))
+            await commit(store, ("held", EARLIER.text, TWO))
             await client.publish("persisted", "end")
             assert [payload async for payload in payloads] == [
                 b'{"type":"new",' + ONE[1:],

@@ -10,7 +10,7 @@ from adapters.redis.commands import Commands
 from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import ABSENT, EARLIER, CommitBatch, Entry, Found, Refused
 from application.ports import StoreRefused, StoreUnavailable
 from domain.stored_record import StoredRecord
 from tests.receiving import SOON
@@ -19,7 +19,6 @@ from tests.servers import Server
 ONE = b'{"updated":"2023-10-01T12:00:00Z","valid":null,"values":{"n":1}}'
 TWO = b'{"updated":"2023-10-01T12:00:01Z","valid":null,"values":{"n":2}}'
 GROUP, IDS = "updaters", "entry-ids"
-ABSENT = Found(b"")
 
 
 class Place:
@@ -158,6 +157,18 @@ async def test_a_record_that_somebody_else_has_put_there_has_no_id(place: Place,
     assert await store.commit(write("a", ABSENT, TWO, update)) == {0: Found(ONE)}
     assert await store.commit(write("a", Found(ONE), TWO, update)) == {}
     assert place.held("a") == (TWO, b"1-0")
+
+
+async def test_what_came_by_no_stream_is_replaced_unseen_where_it_is_plainly_earlier(
+    place: Place, store: RedisStore
+) -> None:
+    update = place.given("update", 3)
+    place.server.command("SET", "a", ONE)
+    assert await store.commit(write("a", EARLIER, TWO, update[:1])) == {}
+    assert await store.commit(write("b", EARLIER, ONE, update[1:2])) == {}
+    assert await store.commit(write("b", EARLIER, TWO, update[2:])) == {0: Found(ONE, b"2-0")}
+    assert (place.held("a"), place.held("b")) == ((TWO, b"1-0"), (ONE, b"2-0"))
+    assert len(place.pending("update")) == 1
 
 
 async def test_where_the_streams_are_on_another_server_it_keeps_their_ids_all_the_same(place: Place) -> None:

@@ -32,6 +32,11 @@ def at(second: int) -> str:
     return f"2026-11-22T19:00:{second:02}Z"
 
 
+def elsewhere_at(second: int) -> str:
+    """The same instant in a form that no store is to judge: what holds it is read before it is overwritten."""
+    return at(second).replace("Z", "+00:00")
+
+
 FAR_FUTURE = "2030-01-01T00:00:00Z"
 
 
@@ -74,15 +79,73 @@ async def test_a_key_that_is_known_is_written_in_one_round() -> None:
     assert world.tally.conflicts == 0
 
 
-async def test_a_key_that_is_met_for_the_first_time_is_written_in_two_rounds_and_is_no_conflict() -> None:
+async def test_a_key_that_is_met_for_the_first_time_is_written_in_one_round_where_it_is_plainly_earlier() -> None:
     world = World()
     world.store.values["a"] = record(at(1))
 
     await world.persist(message("a", at(2)))
 
     assert world.store.values == {"a": record(at(2))}
+    assert len(world.store.commits) == 1
+    assert world.tally.conflicts == 0
+
+
+@pytest.mark.parametrize("held", [record(elsewhere_at(1)), record(at(2), "[1]"), b"not a record"])
+async def test_else_it_is_written_in_two_rounds_and_is_no_conflict(held: bytes) -> None:
+    world = World()
+    world.store.values["a"] = held
+
+    await world.persist(message("a", at(2)))
+
+    assert world.store.values == {"a": record(at(2))}
     assert len(world.store.commits) == 2
     assert world.tally.conflicts == 0
+
+
+@pytest.mark.parametrize("updated", [FAR_FUTURE, "yesterday", None])
+async def test_what_protects_nothing_is_sent_over_nothing(updated: str | None) -> None:
+    """Were it late, it would go over what has overwritten it meanwhile."""
+    world = World()
+    world.store.values["a"] = record(at(1))
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", updated))
+
+    await world.persist(message("a", at(2)))
+    await world.store.execute_late(0)
+
+    assert world.store.values == {"a": record(at(2))}
+    world.assert_balanced()
+
+
+async def test_nor_does_arrival_let_the_store_judge_by_time() -> None:
+    world = World(ordering=Arrival())
+    world.store.values["a"] = record(at(1))
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(3)))
+
+    await world.persist(message("a", at(2)))
+    await world.store.execute_late(0)
+
+    assert world.store.values == {"a": record(at(2))}
+    world.assert_balanced()
+
+
+async def test_an_impossible_date_waits_until_nothing_late_can_take_it_for_an_earlier_one() -> None:
+    world = World()
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(1)))
+
+    await world.persist(message("a", "0000-00-00T00:00:00Z"))
+    await world.store.execute_late(0)
+    assert world.store.values == {"a": record(at(1))}
+
+    world.take_up()
+    await world.persist()
+    assert world.store.values == {"a": record("0000-00-00T00:00:00Z")}
+    world.assert_balanced()
 
 
 async def test_an_older_message_is_stale() -> None:
@@ -375,13 +438,13 @@ async def test_a_commit_that_executes_late_does_not_bring_an_old_record_back() -
 
 async def test_a_failure_in_a_later_round_keeps_what_the_first_one_settled() -> None:
     world = World()
-    world.store.values["met"] = record(at(1))
+    world.store.values["met"] = record(elsewhere_at(1))
     world.store.faults = ["", "refused"]
 
     with pytest.raises(StoreUnavailable):
         await world.persist(message("new", at(1)), message("met", at(2)))
 
-    assert world.store.values == {"new": record(at(1)), "met": record(at(1))}
+    assert world.store.values == {"new": record(at(1)), "met": record(elsewhere_at(1))}
     assert world.observer.of(RecordsPersisted) == [RecordsPersisted(["new"], unchanged=0, seconds=0.0)]
     assert (world.tally.committed, world.updater.pending) == (1, 1)
     await world.persist()
@@ -393,7 +456,7 @@ async def test_endless_conflicts_end_and_are_tried_again() -> None:
     serial = count()
 
     def write() -> None:
-        world.store.values["a"] = record(at(0), f"[{next(serial)}]")
+        world.store.values["a"] = record(elsewhere_at(0), f"[{next(serial)}]")
 
     world.store.meanwhile = write
     await world.persist(message("a", at(1)))
@@ -653,8 +716,8 @@ async def test_large_cold_records_have_their_turn_however_much_hot_ones_come() -
 
 async def test_a_commit_of_our_own_that_executes_between_two_rounds_is_not_another_writer_s() -> None:
     world = World()
-    world.store.values["a"] = record(at(0))
-    world.store.faults = ["late"]
+    world.store.values["a"] = record(elsewhere_at(0))
+    world.store.faults = ["", "late"]
     with pytest.raises(StoreUnavailable):
         await world.persist(message("a", at(1), '["first"]'))
 
@@ -662,7 +725,7 @@ async def test_a_commit_of_our_own_that_executes_between_two_rounds_is_not_anoth
     executed: list[bool] = []
 
     def execute_the_late_one_before_the_second_round() -> None:
-        if len(world.store.commits) == 3 and not executed:
+        if len(world.store.commits) == 4 and not executed:
             executed.append(True)
             world.store.values["a"] = record(at(1), '["first"]')
 
