@@ -5,11 +5,11 @@ The path of a message: `Intake.receive` -> `Validator.accept_plain`, or `accept`
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
+from application.commit_pace import CommitPace
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.intake import Intake
@@ -24,13 +24,6 @@ from application.waiting import pause
 
 # Messages accepted between two looks at the clock.
 _SLICE = 128
-# Seconds that a burst may keep the store waiting for newer messages of the same keys: what comes late already may come
-# a quarter later, but not by more than the last of these.
-_HOLD = 0.05
-_HOLD_SHARE = 0.25
-_LONGEST_HOLD = 0.25
-# With more keys pending than this, every commit is full and the next ones may as well begin.
-_FEW_BATCHES = 4
 
 
 class KVUpdater:
@@ -63,14 +56,10 @@ class KVUpdater:
         self._store_health = store_health
         self._clock = clock
         self.tally = tally
-        self._max_batch = max_batch
         self._turns = Turns(clock)
-        self._late = 0.0
+        self._pace = CommitPace(subscription=subscription, pending_updates=pending_updates, max_batch=max_batch)
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
-        self._changed = asyncio.Event()
-        self._full = asyncio.Event()
-        self._ended = asyncio.Event()
 
     @property
     def pending(self) -> int:
@@ -84,10 +73,9 @@ class KVUpdater:
         worked, or with whatever made a task fail: none dies silently.
         """
         async with asyncio.TaskGroup() as tasks:
-            # One commits whatever there is; the other, only full batches, so that the server has work while we do.
             committing = [
-                tasks.create_task(self._commit_until_ended(at_least, more), name=f"commit {at_least}")
-                for at_least, more in ((1, self._changed), (self._max_batch, self._full))
+                tasks.create_task(self._commit_until_ended(full=full), name="commit full" if full else "commit")
+                for full in (False, True)
             ]
             burying = None
             if self._dead_letter_queue is not None:
@@ -96,13 +84,12 @@ class KVUpdater:
             watching = [
                 tasks.create_task(self._subscription.keep_proving(), name="probe"),
                 tasks.create_task(self._store_health.watch(), name="store watch"),
-                tasks.create_task(self._second_tries.run(self._note_change), name="second tries"),
+                tasks.create_task(self._second_tries.run(self._pace.note_change), name="second tries"),
             ]
             while deliveries := await self._subscription.receive():
                 await self._receive_in_slices(deliveries)
                 await self._let_the_stream_wait()
-            self._ended.set()
-            self._note_change()
+            self._pace.end()
             self._second_tries.end()
             await asyncio.gather(*committing)
             if self._dead_letter_queue is not None and burying is not None:
@@ -115,10 +102,10 @@ class KVUpdater:
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
         self._turns.begin()
-        self._late = waited = self._subscription.waited
+        self._pace.late = waited = self._subscription.waited
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
-            self._note_change()
+            self._pace.note_change()
             if self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
         # Where nothing is left, to wait for more lets the others go on.
@@ -128,7 +115,7 @@ class KVUpdater:
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""
         self._acknowledgements.stop()
-        self._note_change()
+        self._pace.note_change()
         await self._subscription.stop()
 
     async def _let_the_stream_wait(self) -> None:
@@ -136,8 +123,7 @@ class KVUpdater:
         acknowledgements = self._acknowledgements
         await acknowledgements.room()
         while acknowledgements.outstanding and self._pending.crowded and not acknowledgements.stopping:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._pace.change()
 
     async def persist_data(self) -> bool:
         """Commit one batch of what is pending; whether that took the store.
@@ -161,54 +147,15 @@ class KVUpdater:
         finally:
             self.tally.conflated += self._pending.restore(batch, self._clock.now())
             self._second_tries.put_off(batch, tried)
-            self._note_change()
+            self._pace.note_change()
 
-    async def _commit_until_ended(self, at_least: int, more: asyncio.Event) -> None:
-        while await self._has_pending(at_least, more):
-            await self._let_more_conflate()
+    async def _commit_until_ended(self, *, full: bool) -> None:
+        while await self._pace.next(full=full):
             try:
                 answered = await self.persist_data()
             except StoreUnavailable as error:
-                await pause(self._clock, self._store_health.failed(error), self._ended)
+                await pause(self._clock, self._store_health.failed(error), self._pace.ended)
             else:
                 # As long as a part of it is away, it is not for the others to say that all is well.
                 if self._second_tries.whole:
                     (self._store_health.worked if answered else self._store_health.given_up)()
-
-    def _note_change(self) -> None:
-        """Of what is pending, or of what will come."""
-        self._changed.set()
-        if self._pending.ready >= self._max_batch or self._ended.is_set():
-            self._full.set()
-
-    async def _has_pending(self, at_least: int, more: asyncio.Event) -> bool:
-        """Wait for so many keys that are not in flight; False when they will not come any more."""
-        while self._pending.ready < max(at_least, 1 + self._pending.in_flight):
-            if self._ended.is_set() and not self._pending.in_flight and not len(self._pending):
-                return False
-            more.clear()
-            await more.wait()
-        return True
-
-    async def _let_more_conflate(self) -> None:
-        """While more is waiting to be parsed, to commit a few keys once again would cost more than it gives.
-
-        In a burst over few keys that would be a commit for every second message. Never waits for what is
-        not here yet: at a low rate the backlog is empty.
-        """
-        if not self._more_may_conflate():
-            return
-        with contextlib.suppress(TimeoutError):
-            # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
-            async with asyncio.timeout(longest_hold(self._late)):
-                while self._more_may_conflate():
-                    self._changed.clear()
-                    await self._changed.wait()
-
-    def _more_may_conflate(self) -> bool:
-        return self._subscription.backlog_bytes > 0 and self._pending.ready < _FEW_BATCHES * self._max_batch
-
-
-def longest_hold(late: float) -> float:
-    """Seconds, for messages that have waited for so many."""
-    return min(max(_HOLD, _HOLD_SHARE * late), _LONGEST_HOLD)

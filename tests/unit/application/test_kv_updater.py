@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-import application.kv_updater
+import application.commit_pace
 from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.memory.store import MemoryStore
 from application.commit_batch import CommitBatch, Found, Refused
@@ -185,7 +185,7 @@ async def test_two_commits_at_once_never_hold_the_same_key_and_count_nothing_twi
 
 @pytest.mark.parametrize(("late", "seconds"), [(0.0, 0.05), (0.1, 0.05), (0.6, 0.15), (9.0, 0.25)])
 def test_a_burst_that_is_late_is_held_for_a_quarter_of_that_within_bounds(late: float, seconds: float) -> None:
-    assert application.kv_updater.longest_hold(late) == pytest.approx(seconds)
+    assert application.commit_pace.longest_hold(late) == pytest.approx(seconds)
 
 
 class TestCommitting:
@@ -200,8 +200,8 @@ class TestCommitting:
         assert world.clock.slept == []
 
     async def test_a_burst_over_one_key_becomes_one_commit_of_the_newest(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(application.kv_updater, "_HOLD", 10.0)  # however slow the machine is
-        monkeypatch.setattr(application.kv_updater, "_LONGEST_HOLD", 10.0)
+        monkeypatch.setattr(application.commit_pace, "_HOLD", 10.0)  # however slow the machine is
+        monkeypatch.setattr(application.commit_pace, "_LONGEST_HOLD", 10.0)
         slices = [deliveries(*(message("a", at(6), f"[{n},{m}]") for m in range(10))) for n in range(10)]
         world = over(ScriptedSubscriber(*slices))
 
