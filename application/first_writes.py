@@ -14,8 +14,9 @@ from domain.stored_record import StoredRecord
 from domain.update_message import UpdateMessage
 
 _UNDATED = datetime.max.replace(tzinfo=UTC)
-# One commit is one command: it must not block the server for long.
+# One commit is one command: it must not block the server for long. An entry to acknowledge counts as so many bytes.
 _MAX_COMMIT_BYTES = 4 * 1024 * 1024
+_ENTRY_BYTES = 4096
 
 
 class FirstWrites:
@@ -46,6 +47,9 @@ class FirstWrites:
             len(message.payload) + (0 if record is None else len(record.text))
             for message, record in zip(messages, known, strict=True)
         ]
+        if batch.entries:
+            entries_of = batch.entries.get
+            sizes = [size + _ENTRY_BYTES * len(entries_of(type_, ())) for type_, size in zip(types, sizes, strict=True)]
         for part in parts(sizes, _MAX_COMMIT_BYTES):
             writes = self._writes(types[part], messages[part], known[part], batch, now)
             if writes.types:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
+from application.commit_batch import Entry
 from application.commit_pace import CommitPace
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
@@ -21,6 +22,7 @@ from application.subscription import Subscription
 from application.tally import Tally
 from application.turns import Turns
 from application.waiting import pause
+from domain.entry_ids import published_at
 
 # Messages accepted between two looks at the clock.
 _SLICE = 128
@@ -102,7 +104,8 @@ class KVUpdater:
 
     async def _receive_in_slices(self, deliveries: Sequence[Delivery]) -> None:
         self._turns.begin()
-        self._pace.late = waited = self._subscription.waited
+        waited = self._subscription.waited
+        self._pace.late = waited if (entry := deliveries[-1][2]) is None else self._age(entry)
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
             self._pace.note_change()
@@ -111,6 +114,10 @@ class KVUpdater:
         # Where nothing is left, to wait for more lets the others go on.
         if self._subscription.backlog_bytes and self._turns.is_over:
             await self._turns.next(others_first=self._subscription.behind)
+
+    def _age(self, entry: Entry) -> float:
+        """Seconds, as far as its id and the clock here tell."""
+        return max(0.0, self._clock.now().timestamp() - published_at(entry.id))
 
     async def stop(self) -> None:
         """Unsubscribe; `run` returns when all that was read is settled."""

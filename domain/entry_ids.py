@@ -9,6 +9,11 @@ def follows(incoming: bytes | None, stored: bytes | None) -> bool:
     return incoming is None or stored is None or incoming == stored or _order(incoming) > _order(stored)
 
 
+def published_at(entry_id: bytes) -> float:
+    """Seconds since the epoch by the server that gave the id; an id that a publisher has made up tells nothing."""
+    return int(entry_id.partition(b"-")[0]) / 1000
+
+
 def _order(entry_id: bytes) -> tuple[int, int]:
     milliseconds, _, sequence = entry_id.partition(b"-")
     return int(milliseconds), int(sequence or 0)

@@ -4,8 +4,8 @@
 -- longest record; whether records expire ('1'); the consumer group ('' = no streams); until when this may be executed,
 -- in milliseconds since the epoch by the clock here. Then columns, a value for each record: what is expected ('' =
 -- absent, '<' = that, or what came by no stream and is plainly earlier); the record; where they expire the time, in
--- milliseconds since the epoch ('' = never); with streams the expected id, the new id, and what to acknowledge:
--- '1 17-0 17-1 2 5-0' are two entries of the first stream and one of the second.
+-- milliseconds since the epoch ('' = never); with streams the expected id, the new id, and how many entries to
+-- acknowledge: '1 2 2 1' are two of the first stream, then one of the second. Their ids stand behind all columns.
 -- Answers with the time here, and 'late' where that is all; else with why a notice could not be published ('' = all
 -- were, or none was to be), and in triples for the records that were not written: index, what was found ('' =
 -- nothing), its id ('' = none); or instead of what was found 1 where the key holds the record already, 2 where it holds
@@ -22,7 +22,7 @@ if now > tonumber(ARGV[7]) then return {now, 'late'} end
 local expected, records, expiries = 7, 7 + n, 7 + 2 * n
 local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
-local refused, told, failure, acknowledged = {now, ''}, 0, nil, {}
+local refused, told, failure = {now, ''}, 0, nil
 
 -- Both begin as a record of ours does, with times in UTC to as many digits, and the first one is the earlier.
 local plain = '^{"updated":"(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.?%d?%d?%d?%d?%d?%d?Z)","valid":'
@@ -44,24 +44,28 @@ local function set(key, record, at)
   end
 end
 
-local function flush(stream)
-  local sent = redis.pcall('XACK', KEYS[n + 1 + stream], group, unpack(acknowledged[stream]))
-  -- Where something else has taken the place of the stream, nothing is pending there.
-  if type(sent) == 'table' and string.sub(sent.err, 1, 9) ~= 'WRONGTYPE' then failure = sent end
-  acknowledged[stream] = nil
+-- Ids that follow one another and are of one stream go into one command.
+local next_id, stream, first, last = settled + n + 1, nil, nil, nil
+
+local function flush()
+  for from = first or 1, last or 0, 1000 do
+    local sent = redis.pcall('XACK', KEYS[n + 1 + stream], group, unpack(ARGV, from, math.min(from + 999, last)))
+    -- Where something else has taken the place of the stream, nothing is pending there.
+    if type(sent) == 'table' and string.sub(sent.err, 1, 9) ~= 'WRONGTYPE' then failure = sent end
+  end
+  first, last = nil, nil
 end
 
-local function acknowledge(entries)
-  local stream
-  for word in string.gmatch(entries, '%S+') do
-    if string.find(word, '-', 1, true) then
-      local waiting = acknowledged[stream] or {}
-      acknowledged[stream] = waiting
-      waiting[#waiting + 1] = word
-      if #waiting == 1000 then flush(stream) end
-    else
-      stream = tonumber(word)
+local function pass(entries, acknowledge)
+  for of, count in string.gmatch(entries, '(%d+) (%d+)') do
+    if acknowledge then
+      if of ~= stream or last ~= next_id - 1 then
+        flush()
+        stream, first = of, next_id
+      end
+      last = next_id + count - 1
     end
+    next_id = next_id + count
   end
 end
 
@@ -84,7 +88,7 @@ end
 
 for i = 1, n do
   local key, wanted, record = KEYS[i], ARGV[expected + i], ARGV[records + i]
-  local found = told < 4194304 and redis.pcall('GET', key)
+  local found, is_settled = told < 4194304 and redis.pcall('GET', key), false
   if type(found) == 'table' then
     if string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then return found end
     refuse(i, 2, '')
@@ -99,18 +103,16 @@ for i = 1, n do
       refuse(i, 1, '')
       -- What we have written ourselves: it is not to go at another time than this message says, whoever set one.
       if found == wanted then set(key, record, at) end
-      if hash then
-        if is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
-        acknowledge(ARGV[settled + i])
-      end
+      if hash and is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
+      is_settled = true
     elseif found == wanted and (not hash or id == ARGV[expected_ids + i])
       or wanted == '<' and (found == '' or id == '' and is_earlier(found, record)) then
       set(key, record, at)
       if hash then
         redis.call('HSET', hash, key, ARGV[ids + i])
         if at ~= '' then forget() end
-        acknowledge(ARGV[settled + i])
       end
+      is_settled = true
       if channel ~= '' then
         local quoted = string.gsub(string.sub(key, prefix + 1), '["\\]', '\\%0')
         local sent = redis.pcall('PUBLISH', channel, '{"type":"' .. quoted .. '",' .. string.sub(record, 2))
@@ -122,6 +124,7 @@ for i = 1, n do
       told = told + #found
     end
   end
+  if hash then pass(ARGV[settled + i], is_settled) end
 end
-for stream in pairs(acknowledged) do flush(stream) end
+flush()
 return failure or refused

@@ -74,7 +74,7 @@ class CommitScript:
     ) -> list[Argument]:
         """Keys and arguments, as the script describes them; `until` when the server may execute it, by its own clock.
 
-        With streams `stream_keys` are those behind the record keys, and `settled` is the last column.
+        With streams `stream_keys` are those behind the record keys, and `settled` is the last column with all the ids.
         """
         keys = self.keys(batch.types)
         expires = any(batch.expires_at)

@@ -1,6 +1,8 @@
 """The KeyValueStore port on Redis strings: one script call for a whole batch."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import hiredis
@@ -20,6 +22,8 @@ from adapters.redis.server_time import ServerTime, milliseconds
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreUnavailable
 
+_stream_of = attrgetter("stream")
+
 
 class RedisStore:
     """On one server. Where the streams that the script knows of are there too, it acknowledges their entries."""
@@ -38,9 +42,8 @@ class RedisStore:
         return bool(self._stream_numbers)
 
     async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
-        settled = map(self._settled, batch.entries) if self.acknowledges else [b""] * len(batch.entries)
         try:
-            return await self._evaluate(batch, list(settled))
+            return await self._evaluate(batch, self._settled(batch.entries))
         except StoreUnavailable as error:
             if not denies_a_key(error):
                 raise
@@ -77,17 +80,16 @@ class RedisStore:
     async def close(self) -> None:
         await self._commands.close()
 
-    def _settled(self, entries: Sequence[Entry]) -> bytes:
+    def _settled(self, column: Sequence[Sequence[Entry]]) -> list[bytes]:
+        """How many entries of which stream each record settles, and behind that the ids of all."""
         if not self.acknowledges:
-            return b""
-        words: list[bytes] = []
-        stream = None
-        for entry in entries:
-            if entry.stream != stream:
-                stream = entry.stream
-                words.append(b"%d" % self._stream_numbers[stream])
-            words.append(entry.id)
-        return b" ".join(words)
+            return [b""] * len(column)
+        numbers = self._stream_numbers
+        counts = [
+            b" ".join([b"%d %d" % (numbers[stream], len(list(run))) for stream, run in groupby(entries, _stream_of)])
+            for entries in column
+        ]
+        return counts + [entry.id for entries in column for entry in entries]
 
     async def _evaluate(self, batch: CommitBatch, settled: Sequence[bytes]) -> Mapping[int, Found | Refused]:
         # Another connection may be to another server, with another clock.

@@ -97,6 +97,8 @@ class StreamSubscriber:
             reader.have(deliveries)
             self._read_on()
             if deliveries:
+                # The next read is sent before these keep the loop to themselves.
+                await asyncio.sleep(0)
                 return deliveries
 
     async def probe(self) -> float:

@@ -113,6 +113,31 @@ async def test_what_was_not_written_is_not_acknowledged(place: Place, store: Red
     assert place.held("a") == (ONE, b"1-0")
 
 
+async def test_of_many_each_is_acknowledged_as_its_record_fares(place: Place, store: RedisStore) -> None:
+    """Whatever stands between them, and however their streams alternate."""
+    update, price = place.given("update", 1200), place.given("price", 8)
+    place.server.command("SET", "held", ONE)
+    place.server.command("RPUSH", "list", "x")
+    await store.commit(write("same", ABSENT, TWO, price[:1]))
+    entries = {
+        "held": [update[0], price[1]],
+        "new": [price[2], update[1], update[2]],
+        "list": [price[3], price[4], update[3]],
+        "same": [update[4], price[5]],
+        "none": [],
+        "much": update[5:1200],
+        "last": [price[6]],
+    }
+    writes = [
+        (type_, ABSENT, StoredRecord(TWO, None, settled[-1].id if settled else None), None, settled)
+        for type_, settled in entries.items()
+    ]
+    refused = {0: Found(ONE), 2: Refused.OTHER_REDIS_TYPE, 3: Refused.UNCHANGED}
+    assert await store.commit(CommitBatch.of(writes)) == refused
+    assert place.pending("update") == [b"1-0", b"4-0"]
+    assert place.pending("price") == [b"2-0", b"4-0", b"5-0", b"8-0"]
+
+
 async def test_a_record_of_another_entry_is_another_record(place: Place, store: RedisStore) -> None:
     """Two records of one text may be different ticks of a tie."""
     update = place.given("update", 3)

@@ -1,11 +1,12 @@
 """The path of a stream entry through the use case: taken, settled with its message, acknowledged."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
 
+import application.commit_pace
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.events import MessageUnstorable, StoreFailed
 from application.ports import Delivery, StoreUnavailable
@@ -92,6 +93,44 @@ async def test_while_much_waits_for_the_store_no_more_of_the_stream_is_read() ->
         await world.updater.stop()
         await running
     assert subscriber.acknowledged == [entry(1), entry(2)]
+
+
+@pytest.mark.parametrize(("age", "commits"), [(0.0, 3), (100.0, 1)])
+async def test_what_is_late_by_its_id_is_held_longer(age: float, commits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application.commit_pace, "_HOLD", 0.0)
+    monkeypatch.setattr(application.commit_pace, "_LONGEST_HOLD", 10.0)  # however slow the machine is
+    clock = SimulatedClock()
+    published = round((clock.now().timestamp() - age) * 1000)
+    slices = [[delivered(published + n, message("a", EARLY, f"[{n}]"))] for n in range(3)]
+    subscriber = SlowSubscriber(*slices)
+    world = World(subscriber=subscriber, clock=clock)
+    with no_task_left_running():
+        running = asyncio.create_task(world.updater.run())
+        await until(lambda: not subscriber.receiving and not world.updater.pending)
+        await world.updater.stop()
+        await running
+    assert world.store.values == {"a": record(EARLY, "[2]")}
+    assert len(world.store.commits) == commits
+    assert len(subscriber.acknowledged) == len(slices)
+
+
+class SlowSubscriber(ScriptedSubscriber):
+    """Whatever wants to happen between two slices happens."""
+
+    async def receive(self) -> Sequence[Delivery]:
+        if self.receiving:
+            await asyncio.sleep(0.01)
+        return await super().receive()
+
+
+async def test_a_commit_settles_no_more_entries_than_the_server_does_in_a_moment() -> None:
+    world = streaming()
+    each = 600
+    slices = [delivered(number, message(f"{number % 3}", EARLY, f"[{number}]")) for number in range(1, 3 * each + 1)]
+    await settle(world, *slices)
+    await world.acknowledgements.write()
+    assert len(world.subscriber.acknowledged) == 3 * each
+    assert [[len(entries) for entries in batch.entries] for batch in world.store.commits] == [[each, each], [each]]
 
 
 async def test_nothing_is_acknowledged_before_it_is_stored() -> None:
