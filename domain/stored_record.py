@@ -46,7 +46,10 @@ class _Members(msgspec.Struct, gc=False):
 
 _decode = msgspec.json.Decoder(_Members).decode
 _encode = msgspec.json.Encoder().encode
-_PLAIN = re.compile(rb'\{"updated":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.?\d{0,6}Z)","valid":')
+_PLAIN = re.compile(
+    rb'\{"updated":"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(?P<fraction>\.?\d*)(?P<zone>[Z+-]?[\d:]*)","valid":'
+)
+_MICROSECONDS = len(".123456")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -62,11 +65,16 @@ def read_record(text: bytes, entry: bytes | None, instants: InstantReader) -> St
 def is_plainly_earlier(stored: bytes, incoming: bytes) -> bool:
     """Whether two records tell by their first bytes that `incoming` supersedes `stored` by `Ordering.supersedes`.
 
-    Both have `updated` first, in UTC and to as many digits; so texts are in the order of their instants, and a store
-    that can only compare bytes can decide it.
+    Both have `updated` first, as RFC 3339 has it, in the same zone: then texts are in the order of their instants, and
+    a store that can only compare bytes can decide it.
     """
     old, new = _PLAIN.match(stored), _PLAIN.match(incoming)
-    return old is not None and new is not None and len(old[1]) == len(new[1]) and old[1] < new[1]
+    if old is None or new is None or old["zone"] != new["zone"]:
+        return False
+    if old["second"] != new["second"]:
+        return old["second"] < new["second"]
+    # Of what is finer than a microsecond the domain sees a tie.
+    return len(old["fraction"]) == len(new["fraction"]) <= _MICROSECONDS and old["fraction"] < new["fraction"]
 
 
 def projection(text: bytes) -> bytes | None:

@@ -24,11 +24,15 @@ local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
 local refused, told, failure = {now, ''}, 0, nil
 
--- Both begin as a record of ours does, with times in UTC to as many digits, and the first one is the earlier.
-local plain = '^{"updated":"(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.?%d?%d?%d?%d?%d?%d?Z)","valid":'
+-- Both begin as a record of ours does, with times of one zone: so the first one is the earlier where its second is, or
+-- within a second its fraction, of as many digits.
+local plain = '^{"updated":"(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:[0-5]%d)(%.?%d*)([Z+-]?[%d:]*)","valid":'
 local function is_earlier(found, record)
-  local old, new = string.match(found, plain), string.match(record, plain)
-  return old and new and #old == #new and old < new
+  local old, old_fraction, old_zone = string.match(found, plain)
+  local new, new_fraction, new_zone = string.match(record, plain)
+  if not (old and new) or old_zone ~= new_zone then return false end
+  if old ~= new then return old < new end
+  return #old_fraction == #new_fraction and #new_fraction <= 7 and old_fraction < new_fraction
 end
 
 local function refuse(i, found, id)

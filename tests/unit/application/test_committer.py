@@ -34,7 +34,7 @@ def at(second: int) -> str:
 
 def elsewhere_at(second: int) -> str:
     """The same instant in a form that no store is to judge: what holds it is read before it is overwritten."""
-    return at(second).replace("Z", "+00:00")
+    return at(second).replace("T", " ")
 
 
 FAR_FUTURE = "2030-01-01T00:00:00Z"
