@@ -35,7 +35,7 @@ def with_one_more_try(measure: Callable[[], list[Checked]]) -> list[Checked]:
     first = measure()
     if all(checked.ok for checked in first):
         return first
-    return [checked.at_the_second_try() for checked in measure()]
+    return [again.at_the_second_try(before) for before, again in zip(first, measure(), strict=True)]
 
 
 def _rounds(session: Session, kind: str) -> Results:

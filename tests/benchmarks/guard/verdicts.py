@@ -21,13 +21,14 @@ class Checked:
     value: float | None
     failure: str | None = None
     tries: int = 1
+    first: float | None = None  # what the first of two tries came to
 
     @property
     def ok(self) -> bool:
         return self.value is not None and self.failure is None and self.bound.excess(self.value) <= 0
 
-    def at_the_second_try(self) -> Checked:
-        return replace(self, tries=2)
+    def at_the_second_try(self, first: Checked) -> Checked:
+        return replace(self, tries=2, first=first.value)
 
 
 def table(checked: Sequence[Checked]) -> str:
@@ -35,8 +36,11 @@ def table(checked: Sequence[Checked]) -> str:
 
 
 def _row(one: Checked) -> list[str]:
-    value = "not measured" if one.value is None else f"{one.value:,.{_decimals(one.value)}f}"
-    return [one.bound.what, value, _limit(one.bound), _verdict(one)]
+    return [one.bound.what, _told(one.value), _limit(one.bound), _verdict(one)]
+
+
+def _told(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:,.{_decimals(value)}f}"
 
 
 def _decimals(value: float) -> int:
@@ -51,7 +55,7 @@ def _limit(bound: Bound) -> str:
 
 
 def _verdict(one: Checked) -> str:
-    tried = "" if one.tries == 1 else ", at the second try"
+    tried = "" if one.tries == 1 else f", at the second try; at the first {_told(one.first)}"
     if one.failure is not None:
         return f"FAILED{tried}: {one.failure}"
     if one.value is None:
