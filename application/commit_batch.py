@@ -30,7 +30,7 @@ class Found(NamedTuple):
 ABSENT = Found(b"")
 EARLIER = Found(b"<")
 """Absent, or a record that is plainly earlier (`domain.stored_record.is_plainly_earlier`) and came by no stream entry.
-No record is this text; for what is nobody's record it does no harm to be taken for an expectation."""
+What is over already goes over no record. No record is this text, and whoever else's is it counts as absent."""
 
 
 Write = tuple[str, Found | StoredRecord, StoredRecord, datetime | None, Sequence[Entry]]

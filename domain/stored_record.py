@@ -47,9 +47,11 @@ class _Members(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Members).decode
 _encode = msgspec.json.Encoder().encode
 _PLAIN = re.compile(
-    rb'\{"updated":"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d)(?P<fraction>\.?\d*)(?P<zone>[Z+-]?[\d:]*)","valid":'
+    rb'\{"updated":"(?P<second>\d{4}-(?:0\d|1[0-2])-\d\dT\d\d:\d\d:[0-5]\d)'
+    rb'(?P<fraction>(?:\.\d{1,9})?)(?P<zone>Z|[+-]\d\d:\d\d|)","valid":'
 )
 _MICROSECONDS = len(".123456")
+LONGEST_PLAIN = len(b'{"updated":"2026-11-22T20:28:41.123456789+00:00","valid":')
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -66,7 +68,7 @@ def is_plainly_earlier(stored: bytes, incoming: bytes) -> bool:
     """Whether two records tell by their first bytes that `incoming` supersedes `stored` by `Ordering.supersedes`.
 
     Both have `updated` first, as RFC 3339 has it, in the same zone: then texts are in the order of their instants, and
-    a store that can only compare bytes can decide it.
+    a store that can only compare bytes can decide it. The first `LONGEST_PLAIN` bytes tell all.
     """
     old, new = _PLAIN.match(stored), _PLAIN.match(incoming)
     if old is None or new is None or old["zone"] != new["zone"]:

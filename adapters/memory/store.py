@@ -27,7 +27,10 @@ class MemoryStore:
         refused: dict[int, Found | Refused | StoreUnavailable] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):
-            text, entry = b"" if (value := self._value(type_)) is None else value, self._entries.get(type_)
+            text, entry = (
+                b"" if (value := self._value(type_)) in (None, EARLIER.text) else value,
+                self._entries.get(type_),
+            )
             if not isinstance(text, bytes):
                 refused[index] = Refused.OTHER_REDIS_TYPE
             elif text == record.text:
@@ -37,7 +40,11 @@ class MemoryStore:
                 if follows(record.entry, entry):
                     self._entries[type_] = record.entry
             elif (text == expected.text and (not text or entry == expected.entry)) or (
-                expected == EARLIER and (not text or (entry is None and is_plainly_earlier(text, record.text)))
+                expected == EARLIER
+                and (
+                    not text
+                    or (entry is None and not self._is_over(expires_at) and is_plainly_earlier(text, record.text))
+                )
             ):
                 self._set(type_, record.text, expires_at)
                 self._entries[type_] = record.entry
@@ -60,9 +67,12 @@ class MemoryStore:
         if expires_at is not None:
             self._expires_at[type_] = expires_at
 
+    def _is_over(self, expires_at: "datetime | None") -> bool:
+        return expires_at is not None and expires_at <= self._clock.now()
+
     def _value(self, type_: str) -> object:
         expires_at = self._expires_at.get(type_)
-        if expires_at is not None and expires_at <= self._clock.now():
+        if self._is_over(expires_at):
             self.values.pop(type_, None)
             self._entries.pop(type_, None)
             del self._expires_at[type_]

@@ -24,13 +24,23 @@ local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
 local refused, told, failure = {now, ''}, 0, nil
 
--- Both begin as a record of ours does, with times of one zone: so the first one is the earlier where its second is, or
--- within a second its fraction, of as many digits.
-local plain = '^{"updated":"(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:[0-5]%d)(%.?%d*)([Z+-]?[%d:]*)","valid":'
+-- The time that a record begins with, where it is written as RFC 3339 has it: second, fraction, zone.
+local function plain_time(text)
+  local second, fraction, zone =
+    string.match(text, '^{"updated":"(%d%d%d%d%-[01]%d%-%d%dT%d%d:%d%d:[0-5]%d)([.%d]*)([^"]*)","valid":')
+  if second and string.sub(second, 6, 7) < '13'
+    and (fraction == '' or #fraction <= 10 and string.find(fraction, '^%.%d+$'))
+    and (zone == 'Z' or zone == '' or string.find(zone, '^[+-]%d%d:%d%d$')) then
+    return second, fraction, zone
+  end
+end
+
+-- In one zone the earlier one is that whose second is, or within a second its fraction, of as many digits.
 local function is_earlier(found, record)
-  local old, old_fraction, old_zone = string.match(found, plain)
-  local new, new_fraction, new_zone = string.match(record, plain)
-  if not (old and new) or old_zone ~= new_zone then return false end
+  local old, old_fraction, old_zone = plain_time(found)
+  if not old then return false end
+  local new, new_fraction, new_zone = plain_time(record)
+  if not new or old_zone ~= new_zone then return false end
   if old ~= new then return old < new end
   return #old_fraction == #new_fraction and #new_fraction <= 7 and old_fraction < new_fraction
 end
@@ -38,6 +48,11 @@ end
 local function refuse(i, found, id)
   local at = #refused
   refused[at + 1], refused[at + 2], refused[at + 3] = i, found, id
+end
+
+-- To write what is gone at once would only delete what is there.
+local function is_over(at)
+  return at ~= '' and tonumber(at) <= now
 end
 
 local function set(key, record, at)
@@ -99,8 +114,8 @@ for i = 1, n do
   elseif told >= 4194304 then
     refuse(i, 3, '')
   else
-    -- A string that is longer than any record is somebody else's: as good as none.
-    if not found or #found > longest then found = '' end
+    -- A string that is longer than any record is somebody else's, as one is that means something here: as good as none.
+    if not found or #found > longest or found == '<' then found = '' end
     local id = hash and found ~= '' and redis.call('HGET', hash, key) or ''
     local at = expires and ARGV[expiries + i] or ''
     if found == record then
@@ -110,7 +125,7 @@ for i = 1, n do
       if hash and is_later(ARGV[ids + i], id) then redis.call('HSET', hash, key, ARGV[ids + i]) end
       is_settled = true
     elseif found == wanted and (not hash or id == ARGV[expected_ids + i])
-      or wanted == '<' and (found == '' or id == '' and is_earlier(found, record)) then
+      or wanted == '<' and (found == '' or id == '' and not is_over(at) and is_earlier(found, record)) then
       set(key, record, at)
       if hash then
         redis.call('HSET', hash, key, ARGV[ids + i])

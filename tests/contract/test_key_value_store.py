@@ -385,6 +385,12 @@ class TestEarlier:
             (dated("2023-10-01T12:00:00+00:00"), dated("2023-10-01T12:00:01Z")),
             (dated("2023-10-01T12:00:00+02:00"), dated("2023-10-01T12:00:01+01:00")),
             (dated("2023-10-01T12:00:59Z"), dated("2023-10-01T12:00:60Z")),
+            (dated("2023-10-01T12:00:60.5Z"), dated("2023-10-01T12:01:00.4Z")),
+            (dated("2023-13-01T12:00:00Z"), dated("2023-13-02T12:00:00Z")),
+            (dated("2023-10-01T12:00:00.1234567890Z"), dated("2023-10-01T12:00:01.1234567890Z")),
+            (dated("2023-10-01T12:00:001Z"), dated("2023-10-01T12:00:002Z")),
+            (dated("2023-10-01T12:00:00.Z"), dated("2023-10-01T12:00:01.Z")),
+            (dated("2023-10-01T12:00:00 Z"), dated("2023-10-01T12:00:01 Z")),
             (dated("2023-10-01t12:00:00z"), dated("2023-10-01t12:00:01z")),
             (dated("2023-10-01 12:00:00"), dated("2023-10-01 12:00:01")),
             (b'{"updated":null,"valid":null,"values":{}}', TWO),
@@ -408,6 +414,14 @@ class TestEarlier:
         assert await commit(store, ("a", EARLIER.text, TWO, soon), ("b", EARLIER.text, TWO)) == {}
         await place.pass_time_until(soon + MILLISECOND)
         assert list(await store.read(["a", "b"])) == [None, TWO]
+
+    async def test_what_is_over_already_takes_nothing_away(
+        self, place: InMemory | OnServer, store: KeyValueStore
+    ) -> None:
+        past = place.now() - timedelta(seconds=1)
+        place.hold("a", ONE)
+        assert await commit(store, ("a", EARLIER.text, TWO, past), ("b", EARLIER.text, TWO, past)) == {0: ONE}
+        assert list(await store.read(["a", "b"])) == [ONE, None]
 
     async def test_what_is_there_already_or_is_of_another_type_is_left_alone(
         self, place: InMemory | OnServer, store: KeyValueStore

@@ -3,6 +3,7 @@
 import asyncio
 import tracemalloc
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -129,6 +130,53 @@ async def test_nor_does_arrival_let_the_store_judge_by_time() -> None:
     await world.store.execute_late(0)
 
     assert world.store.values == {"a": record(at(2))}
+    world.assert_balanced()
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [[message("a", FAR_FUTURE)], [message("a", at(5))]],
+        [[message("a", FAR_FUTURE), message("a", at(5))]],
+        [[message("a", None), message("a", at(5))]],
+    ],
+)
+async def test_what_a_late_commit_would_go_over_waits_until_it_cannot(between: list[list[bytes]]) -> None:
+    """It went over an earlier record when it was sent; what has replaced its own since may be earlier too."""
+    world = World()
+    world.store.values["a"] = record(at(1))
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(10)))
+    await world.persist()
+    assert world.store.values == {"a": record(at(10))}
+
+    for payloads in between:
+        await world.persist(*payloads)
+    await world.store.execute_late(0)
+    world.take_up()
+    await world.persist()
+
+    assert world.store.values == {"a": record(at(5))}
+    world.assert_balanced()
+
+
+async def test_a_late_commit_of_what_is_over_takes_nothing_away() -> None:
+    world = World(rules=EXPIRING)
+    soon = (world.clock.now() + timedelta(seconds=2)).isoformat()
+    world.store.faults = ["late"]
+    with pytest.raises(StoreUnavailable):
+        await world.persist(message("a", at(10), valid=soon))
+    await world.persist()
+    world.clock.pass_time(3)
+    valid = (world.clock.now() + timedelta(hours=1)).isoformat()
+
+    await world.persist(message("a", at(9), valid=valid))
+    await world.store.execute_late(0)
+    world.take_up()
+    await world.persist()
+
+    assert await world.store.read(["a"]) == [record(at(9), valid=valid)]
     world.assert_balanced()
 
 
