@@ -21,14 +21,14 @@ class Checked:
     value: float | None
     failure: str | None = None
     tries: int = 1
-    first: float | None = None  # what the first of two tries came to
+    first: str = ""  # what the first of two tries came to
 
     @property
     def ok(self) -> bool:
         return self.value is not None and self.failure is None and self.bound.excess(self.value) <= 0
 
     def at_the_second_try(self, first: Checked) -> Checked:
-        return replace(self, tries=2, first=first.value)
+        return replace(self, tries=2, first=first.failure or _told(first.value))
 
 
 def table(checked: Sequence[Checked]) -> str:
@@ -55,7 +55,7 @@ def _limit(bound: Bound) -> str:
 
 
 def _verdict(one: Checked) -> str:
-    tried = "" if one.tries == 1 else f", at the second try; at the first {_told(one.first)}"
+    tried = "" if one.tries == 1 else f", at the second try; at the first {one.first}"
     if one.failure is not None:
         return f"FAILED{tried}: {one.failure}"
     if one.value is None:
