@@ -22,7 +22,7 @@ from domain.errors import Reason
 from domain.ordering import Arrival
 from domain.update_message import UpdateMessage
 from domain.validation import ValidationRules
-from tests.world import HeldStore, SimulatedClock, UnreliableStore, World, message, record, types_of, until
+from tests.world import FENCE, HeldStore, SimulatedClock, UnreliableStore, World, message, record, types_of, until
 
 EXPIRING = ValidationRules(expire_at_valid=True)
 HALF_A_MEGABYTE = f'["{"x" * (512 * 1024)}"]'
@@ -158,6 +158,30 @@ async def test_what_a_late_commit_would_go_over_waits_until_it_cannot(between: l
     await world.persist()
 
     assert world.store.values == {"a": record(at(5))}
+    world.assert_balanced()
+
+
+async def test_what_can_be_executed_no_more_holds_nothing_up() -> None:
+    world = World()
+    for type_ in ("gone", "on its way", "last"):
+        world.store.faults = ["late"]
+        with pytest.raises(StoreUnavailable):
+            await world.persist(message(type_, at(10)))
+        await world.persist()
+        world.clock.pass_time(FENCE / 2)
+
+    for type_ in ("gone", "on its way", "last"):
+        await world.persist(message(type_, FAR_FUTURE))
+        await world.persist(message(type_, at(5)))
+
+    assert world.store.values == {
+        "gone": record(at(5)),
+        "on its way": record(at(5)),
+        "last": record(FAR_FUTURE),
+    }
+    world.take_up()
+    await world.persist()
+    assert world.store.values["last"] == record(at(5))
     world.assert_balanced()
 
 
