@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from application.commit_batch import EARLIER, CommitBatch, Found, Refused
 from application.ports import Clock, StoreUnavailable
 from domain.entry_ids import follows
-from domain.stored_record import is_plainly_earlier
+from domain.stored_record import StoredRecord, is_plainly_earlier
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,10 +27,8 @@ class MemoryStore:
         refused: dict[int, Found | Refused | StoreUnavailable] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):
-            text, entry = (
-                b"" if (value := self._value(type_)) in (None, EARLIER.text) else value,
-                self._entries.get(type_),
-            )
+            value, entry = self._value(type_), self._entries.get(type_)
+            text = b"" if value in (None, EARLIER.text) else value
             if not isinstance(text, bytes):
                 refused[index] = Refused.OTHER_REDIS_TYPE
             elif text == record.text:
@@ -39,12 +37,10 @@ class MemoryStore:
                     self._set(type_, record.text, expires_at)
                 if follows(record.entry, entry):
                     self._entries[type_] = record.entry
-            elif (text == expected.text and (not text or entry == expected.entry)) or (
-                expected == EARLIER
-                and (
-                    not text
-                    or (entry is None and not self._is_over(expires_at) and is_plainly_earlier(text, record.text))
-                )
+            elif (
+                self._goes_over(text, entry, record, expires_at)
+                if expected == EARLIER
+                else text == expected.text and (not text or entry == expected.entry)
             ):
                 self._set(type_, record.text, expires_at)
                 self._entries[type_] = record.entry
@@ -66,6 +62,11 @@ class MemoryStore:
         self._expires_at.pop(type_, None)
         if expires_at is not None:
             self._expires_at[type_] = expires_at
+
+    def _goes_over(self, text: bytes, entry: bytes | None, record: StoredRecord, expires_at: "datetime | None") -> bool:
+        if not text:
+            return True
+        return entry is None and not self._is_over(expires_at) and is_plainly_earlier(text, record.text)
 
     def _is_over(self, expires_at: "datetime | None") -> bool:
         return expires_at is not None and expires_at <= self._clock.now()

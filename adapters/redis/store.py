@@ -85,6 +85,9 @@ class RedisStore:
         if not self.acknowledges:
             return [b""] * len(column)
         numbers = self._stream_numbers
+        if len(numbers) > 1:
+            # The fewer runs, the fewer commands at the server.
+            column = [sorted(entries, key=_stream_of) for entries in column]
         counts = [
             b" ".join([b"%d %d" % (numbers[stream], len(list(run))) for stream, run in groupby(entries, _stream_of)])
             for entries in column
