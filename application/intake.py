@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import compress
+from operator import attrgetter
 
 from application.acknowledgements import Acknowledgements
 from application.commit_batch import Entry
@@ -22,6 +23,7 @@ _MAX_DELIVERIES = 5
 _MANY = 3
 # So many are judged one by one where one of them is unusual.
 _FEW = 32
+_deliveries = attrgetter("deliveries")
 
 
 class Intake:
@@ -74,9 +76,9 @@ class Intake:
         for index, rejection in refused.items():
             self._refusals.unstorable(messages[index], rejection, _only(entries[index]))
         if any(entries):
-            for index, (message, entry) in enumerate(zip(messages, entries, strict=True)):
-                if entry is not None and index not in refused:
-                    self._pending.hold(message.type, entry)
+            if refused:
+                entries = [None if index in refused else entry for index, entry in enumerate(entries)]
+            self._pending.hold_all(messages, entries)
         self._tally.received += len(deliveries)
         self._tally.conflated += len(messages) - len(refused) - (len(self._pending) - pending_before)
 
@@ -84,7 +86,7 @@ class Intake:
         self, payloads: Sequence[bytes], channels: Sequence[bytes], entries: Sequence[Entry | None]
     ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
         """The messages in them, each with its entry; what is not accepted is settled."""
-        if len(payloads) >= _MANY and not any(map(_is_poison, filter(None, entries))):
+        if len(payloads) >= _MANY and max(map(_deliveries, filter(None, entries)), default=1) <= _MAX_DELIVERIES:
             accepted = self._validator.accept_plain(payloads, channels)
             if accepted is not None:
                 return accepted, entries
@@ -106,7 +108,7 @@ class Intake:
         messages: list[UpdateMessage] = []
         taken: list[Entry | None] = []
         for payload, channel, entry in zip(payloads, channels, entries, strict=True):
-            if entry is not None and _is_poison(entry):
+            if entry is not None and entry.deliveries > _MAX_DELIVERIES:
                 self._refusals.poison(payload, entry)
                 continue
             message = self._validator.accept(payload, channel)
@@ -148,10 +150,6 @@ class Intake:
             self._observer.notice(MessagesUnordered(len(unordered), unordered[-1].payload))
         if dated:
             self._observer.notice(MessagesFromTheFuture(len(dated), dated[-1].payload))
-
-
-def _is_poison(entry: Entry) -> bool:
-    return entry.deliveries > _MAX_DELIVERIES
 
 
 def _only(entry: Entry | None) -> Sequence[Entry]:

@@ -100,9 +100,18 @@ class PendingUpdates:
             self._pending.unconditional.add(type_)
         return None
 
-    def hold(self, type_: str, entry: Entry) -> None:
-        """Keep the entry of a message that was offered and kept, until the type is settled."""
-        self._pending.entries.setdefault(type_, []).append(entry)
+    def hold_all(self, messages: Iterable[UpdateMessage], entries: Iterable[Entry | None]) -> None:
+        """Keep the entry of each message that was offered and kept, until its type is settled."""
+        held = self._pending.entries
+        held_of = held.get
+        for message, entry in zip(messages, entries, strict=True):
+            if entry is None:
+                continue
+            theirs = held_of(message.type)
+            if theirs is None:
+                held[message.type] = [entry]
+            else:
+                theirs.append(entry)
 
     def take(self, max_keys: int) -> Pending:
         """The types that wait longest, at most so many, and none that is in flight already: of two commits of one key

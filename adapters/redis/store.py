@@ -85,13 +85,15 @@ class RedisStore:
         if not self.acknowledges:
             return [b""] * len(column)
         numbers = self._stream_numbers
-        if len(numbers) > 1:
+        if len(numbers) == 1:
+            counts = [b"1 %d" % len(entries) for entries in column]
+        else:
             # The fewer runs, the fewer commands at the server.
             column = [sorted(entries, key=_stream_of) for entries in column]
-        counts = [
-            b" ".join([b"%d %d" % (numbers[stream], len(list(run))) for stream, run in groupby(entries, _stream_of)])
-            for entries in column
-        ]
+            counts = [
+                b" ".join([b"%d %d" % (numbers[of], len(list(run))) for of, run in groupby(entries, _stream_of)])
+                for entries in column
+            ]
         return counts + [entry.id for entries in column for entry in entries]
 
     async def _evaluate(self, batch: CommitBatch, settled: Sequence[bytes]) -> Mapping[int, Found | Refused]:

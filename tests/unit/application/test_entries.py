@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from operator import attrgetter
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.world import (
 
 EARLY, LATE, LATER = (f"2023-10-01T12:00:0{second}Z" for second in (0, 5, 6))
 STREAM = b"update"
+BY_ID = attrgetter("id")
 
 
 def entry(number: int, deliveries: int = 1) -> Entry:
@@ -180,7 +182,7 @@ async def test_one_that_is_stale_unchanged_or_expired_is_acknowledged() -> None:
         delivered(3, message("gone", EARLY, valid=past)),
     )
 
-    assert sorted(acknowledged) == [entry(1), entry(2), entry(3), entry(4)]
+    assert sorted(acknowledged, key=BY_ID) == [entry(1), entry(2), entry(3), entry(4)]
     assert (world.tally.stale, world.tally.unchanged, world.tally.expired) == (1, 1, 2)
 
 
@@ -241,7 +243,7 @@ async def test_an_entry_that_nobody_could_settle_is_not_even_looked_at() -> None
     world.intake.receive([delivered(1, message("a"), deliveries=5), delivered(2, message("b"), deliveries=6)])
     await world.queue.write()  # type: ignore[union-attr]
 
-    assert sorted(await settle(world)) == [entry(1, 5), entry(2, 6)]
+    assert sorted(await settle(world), key=BY_ID) == [entry(1, 5), entry(2, 6)]
 
     assert world.store.values == {"a": record()}
     assert world.tally.unstorable == {Reason.POISON: 1}
@@ -306,5 +308,5 @@ async def test_the_run_ends_when_all_is_acknowledged() -> None:
         await world.updater.stop()
         await running
 
-    assert sorted(subscriber.acknowledged) == [entry(1), entry(2)]
+    assert sorted(subscriber.acknowledged, key=BY_ID) == [entry(1), entry(2)]
     assert world.acknowledgements.outstanding == 0
