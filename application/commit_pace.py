@@ -25,6 +25,7 @@ class CommitPace:
         self._max_batch = max_batch
         self._changed = asyncio.Event()
         self._full = asyncio.Event()
+        self._waits = False  # the first of the two, for a batch
         self.ended = asyncio.Event()
         self.late = 0.0  # seconds that what came last has waited to be parsed
 
@@ -44,24 +45,36 @@ class CommitPace:
         self._changed.clear()
         await self._changed.wait()
 
-    async def next(self, *, full: bool) -> bool:
-        """Wait until a batch is to be taken; False when there is none, and none will come any more."""
-        if not await self._has_pending(*((self._max_batch, self._full) if full else (1, self._changed))):
+    def begins(self) -> bool:
+        """Whether the first of the two waits, and for just what is pending: then it is taken now, a turn of the loop
+        sooner, and for the first one to finish."""
+        if not (self._waits and self._has_pending(1)) or self._more_may_conflate():
             return False
-        if self._more_may_conflate():
-            await self._let_more_conflate()
+        self._waits = False
+        self._changed.set()
         return True
 
-    async def _has_pending(self, at_least: int, more: asyncio.Event) -> bool:
-        """Wait for so many keys that are not in flight."""
-        while self._pending.ready < max(at_least, 1 + self._pending.in_flight):
+    async def next(self, *, full: bool) -> bool:
+        """Wait until a batch is to be taken, or was begun; False when there is none, and none will come any more."""
+        if not full:
+            self._waits = True
+        at_least, more = (self._max_batch, self._full) if full else (1, self._changed)
+        while (full or self._waits) and not self._has_pending(at_least):
             if self.ended.is_set() and not self._pending.in_flight and not len(self._pending):
                 return False
             more.clear()
             await more.wait()
+        if self._more_may_conflate():
+            await self._let_more_conflate(full=full)
+        if not full:
+            self._waits = False
         return True
 
-    async def _let_more_conflate(self) -> None:
+    def _has_pending(self, at_least: int) -> bool:
+        """Whether so many keys are that are not in flight."""
+        return self._pending.ready >= max(at_least, 1 + self._pending.in_flight)
+
+    async def _let_more_conflate(self, *, full: bool) -> None:
         """While more is waiting to be parsed, to commit a few keys once again would cost more than it gives.
 
         In a burst over few keys that would be a commit for every second message. Never waits for what is
@@ -70,7 +83,7 @@ class CommitPace:
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
             async with asyncio.timeout(longest_hold(self.late)):
-                while self._more_may_conflate():
+                while (full or self._waits) and self._more_may_conflate():
                     await self.change()
 
     def _more_may_conflate(self) -> bool:

@@ -4,11 +4,12 @@ Expect, write, and where the store held something else let the domain decide aga
 late write, a second updater or a commit whose answer was lost cannot bring an old value back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from datetime import datetime
 from itertools import compress
 
 from application.acknowledgements import Acknowledgements
+from application.begun import Begun
 from application.commit_batch import CommitBatch, Found, Refused, Write
 from application.conflicts import Conflicts, Verdict
 from application.events import MessageStale, NoticesRefused, RecordsPersisted
@@ -70,28 +71,41 @@ class Committer:
             ordering=ordering, known=known, conflicts=conflicts, acknowledgements=acknowledgements, tally=tally
         )
 
-    async def commit(self, batch: Pending) -> bool:
+    def commit(self, batch: Pending) -> Awaitable[bool]:
         """Settle the batch, message by message; what is left in it is to be tried again, what it names there later.
 
-        Returns whether the store was asked: it is not where all of the batch has expired.
-        Raises StoreUnavailable: then what is left may or may not have been written.
+        The store has been asked when this returns. Awaited, it says whether: it is not where all of the batch has
+        expired. Raises StoreUnavailable: then what is left may or may not have been written.
         """
         now = self._clock.now()
-        asked = False
-        for writes in self._first_writes.of(batch, now):
-            asked = True
-            written = await self._write(batch, writes, now)
+        parts = self._first_writes.of(batch, now)
+        first = next(parts, None)
+        return Begun(self._settle, batch, now, parts, first, None if first is None else self._ask(first))
+
+    async def _settle(
+        self,
+        batch: Pending,
+        now: datetime,
+        rest: Iterator[CommitBatch],
+        writes: CommitBatch | None,
+        asked: Awaitable[Answer] | None,
+    ) -> bool:
+        if writes is None:
+            return False
+        while writes is not None:
+            written = await self._write(batch, writes, asked or self._ask(writes), now)
             if self._read_back is not None and written:
                 await self._read_back.validate(written, now)
-        return asked
+            writes, asked = next(rest, None), None
+        return True
 
-    async def _write(self, batch: Pending, writes: CommitBatch, now: datetime) -> Written:
+    async def _write(self, batch: Pending, writes: CommitBatch, asked: Awaitable[Answer], now: datetime) -> Written:
         started = self._clock.monotonic()
         unchanged = 0
         written: Written = {}
         try:
-            for _ in range(_MAX_ROUNDS):
-                answer = await self._commit(writes)
+            for again in range(_MAX_ROUNDS):
+                answer = await (self._ask(writes) if again else asked)
                 self._settle_written(batch, writes, answer, written)
                 if not answer:
                     break
@@ -105,10 +119,12 @@ class Committer:
                 self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
         return written
 
-    async def _commit(self, writes: CommitBatch) -> Answer:
-        started = self._clock.monotonic()
+    def _ask(self, writes: CommitBatch) -> Awaitable[Answer]:
+        return Begun(self._answer, writes, self._clock.monotonic(), self._store.commit(writes))
+
+    async def _answer(self, writes: CommitBatch, started: float, asked: Awaitable[Answer]) -> Answer:
         try:
-            answer = await self._store.commit(writes)
+            answer = await asked
         except StoreUnavailable as error:
             self._conflicts.failed(error, writes, range(len(writes.types)))
             self._known.clear()

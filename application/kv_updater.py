@@ -5,15 +5,17 @@ The path of a message: `Intake.receive` -> `Validator.accept_plain`, or `accept`
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
+from application.begun import Begun
 from application.commit_batch import Entry
 from application.commit_pace import CommitPace
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
 from application.intake import Intake
+from application.pending import Pending
 from application.pending_updates import PendingUpdates
 from application.ports import Clock, Delivery, StoreUnavailable
 from application.second_tries import SecondTries
@@ -62,6 +64,7 @@ class KVUpdater:
         self._pace = CommitPace(subscription=subscription, pending_updates=pending_updates, max_batch=max_batch)
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
+        self._begun: Awaitable[bool] | None = None
 
     @property
     def pending(self) -> int:
@@ -111,6 +114,8 @@ class KVUpdater:
             self._pace.note_change()
             if self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
+        if self._pace.begins():
+            self._begun = self.persist_data()
         # Where nothing is left, to wait for more lets the others go on.
         if self._subscription.backlog_bytes and self._turns.is_over:
             await self._turns.next(others_first=self._subscription.behind)
@@ -132,15 +137,19 @@ class KVUpdater:
         while acknowledgements.outstanding and self._pending.crowded and not acknowledgements.stopping:
             await self._pace.change()
 
-    async def persist_data(self) -> bool:
-        """Commit one batch of what is pending; whether that took the store.
+    def persist_data(self) -> Awaitable[bool]:
+        """Commit one batch of what is pending, which is on its way when this returns; awaited, whether that took
+        the store.
 
         Raises StoreUnavailable; what was not settled is pending again.
         """
         batch = self._pending.take(self._batch_size.now)
         tried, started = list(batch.messages), self._clock.monotonic()
+        return Begun(self._settle, batch, tried, started, self._committer.commit(batch))
+
+    async def _settle(self, batch: Pending, tried: Sequence[str], started: float, committed: Awaitable[bool]) -> bool:
         try:
-            asked = await self._committer.commit(batch)
+            asked = await committed
         except StoreUnavailable as error:
             if error.overdue:
                 self._batch_size.timed_out(len(tried))
@@ -158,8 +167,11 @@ class KVUpdater:
 
     async def _commit_until_ended(self, *, full: bool) -> None:
         while await self._pace.next(full=full):
+            begun = None
+            if not full:
+                begun, self._begun = self._begun, None
             try:
-                answered = await self.persist_data()
+                answered = await (begun or self.persist_data())
             except StoreUnavailable as error:
                 await pause(self._clock, self._store_health.failed(error), self._pace.ended)
             else:

@@ -1,6 +1,6 @@
 """What the use case needs from the outside. Each docstring is the contract that every adapter passes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -169,8 +169,10 @@ class KeyValueStore(Protocol):
     @property
     def acknowledges(self) -> bool: ...
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
         """Compare and set every record of the batch; the answer names only those that were not written.
+
+        It is on its way when this returns, where the store need not be reached first; the answer is awaited.
 
         By index: what the store held instead of the expectation, why it was refused, or the error, where only a
         part of the store could not be reached. Raises StoreUnavailable where that is all of it. What there is an

@@ -3,10 +3,11 @@
 It can execute a commit late, lose its answer, and fail over to any earlier moment, as asynchronous replication does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.memory.store import MemoryStore
+from application.begun import Begun
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import DeadLetter, Delivery, StoreUnavailable
 from tests.world import FENCE, SimulatedClock, now
@@ -150,7 +151,10 @@ class Client:
         before = self.subscribe() if self._epoch != self._redis.epoch else []
         return before + self._deliveries(self._redis.claim(self._name, dead))
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
+        return Begun(self._commit, batch)
+
+    async def _commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         fault = self._next_fault()
         self.meanwhile()
         if fault == "refused":

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -445,10 +445,10 @@ def deliveries(*payloads: bytes) -> list[Delivery]:
     return [(payload, b"update", None) for payload in payloads]
 
 
-def now(work: Coroutine[Any, Any, T]) -> T:
+def now(work: Awaitable[T]) -> T:
     """The result of what only looks as if it waited."""
     try:
-        work.send(None)
+        next(work.__await__())
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     raise AssertionError("it waits")

@@ -1,8 +1,9 @@
 """The KeyValueStore port in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from application.begun import Begun
 from application.commit_batch import EARLIER, CommitBatch, Found, Refused
 from application.ports import Clock, StoreUnavailable
 from domain.entry_ids import follows
@@ -23,7 +24,10 @@ class MemoryStore:
         self._expires_at: dict[str, datetime] = {}
         self._clock = clock
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
+        return Begun(self._commit, batch)
+
+    async def _commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         refused: dict[int, Found | Refused | StoreUnavailable] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):

@@ -1,7 +1,7 @@
 """The KeyValueStore port on a Redis Cluster: a script call for each slot, a write for each node, all at once."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.redis.cluster_commands import ClusterCommands, Command
@@ -17,6 +17,7 @@ from adapters.redis.commit_script import (
 )
 from adapters.redis.hash_slots import in_slot, slot_of
 from adapters.redis.server_time import ServerTime, milliseconds
+from application.begun import Begun
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable
 
@@ -37,7 +38,10 @@ class RedisClusterStore:
         self._script = script
         self._times: defaultdict[tuple[str, int] | None, ServerTime] = defaultdict(ServerTime)
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
+        return Begun(self._commit, batch)
+
+    async def _commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         parts = _by_slot(self._script.keys(batch.types))
         answer: dict[int, Found | Refused | StoreUnavailable] = {}
         for (_, indices), reply in await self._evaluate(batch, parts):

@@ -4,12 +4,14 @@ import asyncio
 import math
 import re
 from collections import deque
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import hiredis
 
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket, without_arguments
 from adapters.redis.deadlines import Deadlines
+from application.begun import Begun
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
@@ -46,6 +48,14 @@ class _Replies(Socket):
     def __init__(self) -> None:
         self.waiting: deque[asyncio.Future[Any]] = deque()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+
+    def send(self, commands: Sequence[tuple[Argument, ...]], waiting: list[asyncio.Future[Any]]) -> None:
+        """Send these, and let those wait for the answers too."""
+        text = b"".join(map(encode, commands))
+        loop = asyncio.get_running_loop()
+        waiting += [loop.create_future() for _ in commands]
+        self.waiting.extend(waiting)
+        self.transport.write(text)
 
     def data_received(self, data: bytes) -> None:
         self.doubt.answered = True
@@ -87,9 +97,14 @@ class Commands:
         """How often the connection was made anew."""
         return max(0, self._connections - 1)
 
+    @property
+    def connection(self) -> int:
+        """The number of the one that there is; 0: none."""
+        return 0 if self._replies is None or self._replies.transport.is_closing() else self._connections
+
     async def connected(self) -> int:
-        """Connect where that is needed; how many connections there were by now. Raises StoreUnavailable."""
-        if self._replies is None or self._replies.transport.is_closing():
+        """Connect where that is needed; the number of the connection. Raises StoreUnavailable."""
+        if not self.connection:
             try:
                 async with asyncio.timeout(self.timeout):
                     await self._connect()
@@ -104,25 +119,32 @@ class Commands:
             raise unavailable(reply)
         return reply
 
-    async def calls(self, *commands: tuple[Argument, ...]) -> list[Any]:
+    def calls(self, *commands: tuple[Argument, ...]) -> Awaitable[list[Any]]:
         """The replies to several commands sent in one write; error replies are among them as values.
 
-        Raises StoreUnavailable for a lost connection and a timeout: where they were sent, the commands may be executed
-        at any time.
+        They are sent when this returns, where there is a connection. Awaited, it raises StoreUnavailable for a lost
+        connection and a timeout: where they were sent, the commands may be executed at any time.
         """
-        loop = asyncio.get_running_loop()
-        replies = self._replies
-        executes_until, until = None, loop.time() + self.timeout
+        until = asyncio.get_running_loop().time() + self.timeout
         waiting: list[asyncio.Future[Any]] = []
-        deadline = self._deadlines.add(until, waiting)
+        replies = self._replies if self.connection else None
+        if replies is not None:
+            replies.send(commands, waiting)
+        return Begun(self._answers, commands, replies, waiting, until, self._deadlines.add(until, waiting))
+
+    async def _answers(
+        self,
+        commands: Sequence[tuple[Argument, ...]],
+        replies: _Replies | None,
+        waiting: list[asyncio.Future[Any]],
+        until: float,
+        deadline: int,
+    ) -> list[Any]:
         try:
-            if replies is None or replies.transport.is_closing():
+            if replies is None:
                 async with asyncio.timeout_at(until):
                     replies = await self._connect()
-            waiting += [loop.create_future() for _ in commands]
-            replies.waiting.extend(waiting)
-            executes_until = math.inf
-            replies.transport.write(b"".join(map(encode, commands)))
+                replies.send(commands, waiting)
             answers = [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
         except TimeoutError:
             # It may be dead for good: whoever calls next gets a new one.
@@ -130,7 +152,7 @@ class Commands:
                 replies.transport.abort()
             doubt = "" if replies is None else replies.doubt.of_silence()
             problem = f"no answer within {self.timeout:g} s{doubt}"
-            raise StoreUnavailable("timeout", problem, executes_until=executes_until) from None
+            raise StoreUnavailable("timeout", problem, executes_until=math.inf if waiting else None) from None
         finally:
             self._deadlines.remove(deadline)
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
@@ -146,7 +168,7 @@ class Commands:
 
     async def _connect(self) -> _Replies:
         async with self._connecting:
-            if self._replies is not None and not self._replies.transport.is_closing():
+            if self._replies is not None and self.connection:
                 return self._replies
             await self.close()
             try:

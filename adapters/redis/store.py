@@ -1,9 +1,9 @@
 """The KeyValueStore port on Redis strings: one script call for a whole batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import hiredis
 
@@ -18,11 +18,20 @@ from adapters.redis.commit_script import (
     read_answer,
     spoiled_ids,
 )
-from adapters.redis.server_time import ServerTime, milliseconds
+from adapters.redis.server_time import Fence, ServerTime, milliseconds
+from application.begun import Begun
 from application.commit_batch import CommitBatch, Entry, Found, Refused
 from application.ports import StoreUnavailable
 
 _stream_of = attrgetter("stream")
+
+
+class _Sent(NamedTuple):
+    """A call of the script that is on its way, and until when it may be executed."""
+
+    fence: Fence
+    arguments: list[Argument]
+    replies: Awaitable[list[Any]]
 
 
 class RedisStore:
@@ -41,9 +50,16 @@ class RedisStore:
     def acknowledges(self) -> bool:
         return bool(self._stream_numbers)
 
-    async def commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
+        settled = self._settled(batch.entries)
+        at_once = self._commands.connection == self._time_heard_on > 0
+        return Begun(self._answer, batch, settled, self._send(batch, settled) if at_once else None)
+
+    async def _answer(
+        self, batch: CommitBatch, settled: Sequence[bytes], sent: _Sent | None
+    ) -> Mapping[int, Found | Refused | StoreUnavailable]:
         try:
-            return await self._evaluate(batch, self._settled(batch.entries))
+            return await self._evaluate(batch, settled, sent)
         except StoreUnavailable as error:
             if not denies_a_key(error):
                 raise
@@ -64,7 +80,7 @@ class RedisStore:
         return texts
 
     async def check(self) -> None:
-        await self._evaluate(CommitBatch(), ())
+        await self._evaluate(CommitBatch(), (), None)
         # XX: only where the key exists, so never. Memory, role, disk and rights are looked at all the same; that to
         # send the script again, too, before it is needed.
         key = self._script.check_key
@@ -96,27 +112,22 @@ class RedisStore:
             ]
         return counts + [entry.id for entries in column for entry in entries]
 
-    async def _evaluate(self, batch: CommitBatch, settled: Sequence[bytes]) -> Mapping[int, Found | Refused]:
-        # Another connection may be to another server, with another clock.
-        if (connections := await self._commands.connected()) != self._time_heard_on:
-            await self._learn_the_time()
-            self._time_heard_on = connections
-        late = False
-        while True:
-            fence = self._time.fence(self._commands.timeout)
-            arguments = self._script.arguments(batch, self._stream_keys, settled, until=fence.there)
-            try:
-                reply = await self._call(arguments)
-            except StoreUnavailable as error:
-                fence.bounds(error)
-                raise
-            answer = read_answer(reply, self._time, batch)
-            if not isinstance(answer, StoreUnavailable):
-                return answer
+    async def _evaluate(
+        self, batch: CommitBatch, settled: Sequence[bytes], sent: _Sent | None
+    ) -> Mapping[int, Found | Refused]:
+        if sent is None:
+            # Another connection may be to another server, with another clock.
+            if (connection := await self._commands.connected()) != self._time_heard_on:
+                await self._learn_the_time()
+                self._time_heard_on = connection
+            sent = self._send(batch, settled)
+        answer = await self._reply(batch, sent)
+        if isinstance(answer, StoreUnavailable):
             # By a clock that was set forward, or by another server's, what is late is not late the next time.
-            if late:
+            answer = await self._reply(batch, self._send(batch, settled))
+            if isinstance(answer, StoreUnavailable):
                 raise answer
-            late = True
+        return answer
 
     async def _learn_the_time(self) -> None:
         try:
@@ -125,12 +136,20 @@ class RedisStore:
             error.executes_until = None  # that is not the commit, which was not sent
             raise
 
-    async def _call(self, arguments: list[Argument]) -> list[Any]:
+    def _send(self, batch: CommitBatch, settled: Sequence[bytes]) -> _Sent:
+        fence = self._time.fence(self._commands.timeout)
+        arguments = self._script.arguments(batch, self._stream_keys, settled, until=fence.there)
+        return _Sent(fence, arguments, self._commands.calls(("EVALSHA", SHA, *arguments)))
+
+    async def _reply(self, batch: CommitBatch, sent: _Sent) -> Mapping[int, Found | Refused] | StoreUnavailable:
         try:
-            reply: list[Any] = await self._commands.call("EVALSHA", SHA, *arguments)
+            (reply,) = await sent.replies
+            if isinstance(reply, hiredis.ReplyError):
+                if (error := unavailable(reply)).kind != "noscript":
+                    raise error
+                # EVAL keeps the script too, so the next call is an EVALSHA again.
+                reply = await self._commands.call("EVAL", SCRIPT, *sent.arguments)
         except StoreUnavailable as error:
-            if error.kind != "noscript":
-                raise
-            # EVAL keeps the script too, so the next call is an EVALSHA again.
-            reply = await self._commands.call("EVAL", SCRIPT, *arguments)
-        return reply
+            sent.fence.bounds(error)
+            raise
+        return read_answer(reply, self._time, batch)

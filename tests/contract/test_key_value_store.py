@@ -713,7 +713,7 @@ async def blocked_write(server: Server, type_: str, store: RedisStore) -> asynci
     """A write that the server has got, and answers only when it is unpaused."""
     await store.commit(batch_of(("loads the script", b"", ONE)))
     server.command("CLIENT", "PAUSE", 60_000, "WRITE")
-    writing = asyncio.create_task(store.commit(batch_of((type_, b"", ONE))))
+    writing = asyncio.ensure_future(store.commit(batch_of((type_, b"", ONE))))
     await until(lambda: b"blocked_clients:1\r\n" in server.command("INFO", "clients"))
     return writing
 

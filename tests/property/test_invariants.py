@@ -4,7 +4,6 @@ The model is the simplest thing that is right: each accepted message applied to 
 order of arrival, by the domain's own question which of two is the newer.
 """
 
-import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +16,7 @@ from domain.instants import InstantReader
 from domain.ordering import Arrival, Newest
 from domain.stored_record import StoredRecord, read_record
 from tests.property.effort import times
-from tests.world import MAX_CLOCK_SKEW, SimulatedClock, UnreliableStore, World, message, record
+from tests.world import MAX_CLOCK_SKEW, SimulatedClock, UnreliableStore, World, message, now, record
 
 START = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 TYPES = st.sampled_from(["a", "a", "a", "b"])
@@ -94,7 +93,7 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
         self.store.meanwhile = lambda: [self._publish(*meanwhile.pop(), repeated=False) for _ in list(meanwhile)]
         before = dict(self.store.values)
         with contextlib.suppress(StoreUnavailable):
-            asyncio.run(self.worlds[which].updater.persist_data())
+            now(self.worlds[which].updater.persist_data())
         self.store.faults = []
         self.store.meanwhile = lambda: None
         self._assert_no_step_back(before)
@@ -103,7 +102,7 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
     @rule(data=st.data())
     def late_commit_is_executed(self, data: st.DataObject) -> None:
         before = dict(self.store.values)
-        asyncio.run(self.store.execute_late(data.draw(st.integers(0, len(self.store.late) - 1))))
+        now(self.store.execute_late(data.draw(st.integers(0, len(self.store.late) - 1))))
         self._assert_no_step_back(before)
 
     @precondition(lambda self: self._is_at_rest())
@@ -156,10 +155,10 @@ class UpdatersOnOneStore(RuleBasedStateMachine):
             if not any(world.pending_updates.ready for world in self.worlds):
                 self.ties_have_waited()
             for world in self.worlds:
-                asyncio.run(world.updater.persist_data())
+                now(world.updater.persist_data())
         self._assert_the_model_is_stored()
         while self.store.late:
-            asyncio.run(self.store.execute_late(0))
+            now(self.store.execute_late(0))
         self._assert_the_model_is_stored()
 
     def _assert_the_model_is_stored(self) -> None:

@@ -549,7 +549,7 @@ async def test_a_cancelled_commit_puts_its_batch_back() -> None:
     clock = SimulatedClock()
     world = World(clock=clock, store=HeldStore(clock))
     world.receive(message("a", at(1)), message("b", at(1)))
-    committing = asyncio.create_task(world.updater.persist_data())
+    committing = asyncio.ensure_future(world.updater.persist_data())
     await until(lambda: world.store.on_their_way)
     assert world.updater.pending == 2
     world.assert_balanced()

@@ -167,7 +167,7 @@ async def test_two_commits_at_once_never_hold_the_same_key_and_count_nothing_twi
     commits = []
     for slice_ in ([message("a", at(1))], [message("a", at(2)), message("b", at(1))]):
         world.receive(*slice_)
-        commits.append(asyncio.create_task(world.updater.persist_data()))
+        commits.append(asyncio.ensure_future(world.updater.persist_data()))
         await until(lambda: world.store.on_their_way == len(commits))
         world.assert_balanced()
 
