@@ -109,10 +109,11 @@ class KVUpdater:
         self._turns.begin()
         waited = self._subscription.waited
         self._pace.late = waited if (entry := deliveries[-1][2]) is None else self._age(entry)
+        last = len(deliveries) - _SLICE
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
             self._pace.note_change()
-            if self._turns.is_long:
+            if start < last and self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
         if self._pace.begins():
             self._begun = self.persist_data()

@@ -34,7 +34,7 @@ class PendingUpdates:
         self._off = PutOff()
 
     def __len__(self) -> int:
-        return len(self._pending) + len(self._off)
+        return len(self._pending.messages) + len(self._off.messages)
 
     @property
     def in_flight(self) -> int:
@@ -44,7 +44,7 @@ class PendingUpdates:
     @property
     def ready(self) -> int:
         """Types that are not put off; some may be in flight too."""
-        return len(self._pending)
+        return len(self._pending.messages)
 
     @property
     def crowded(self) -> bool:
