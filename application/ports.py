@@ -172,7 +172,7 @@ class KeyValueStore(Protocol):
     def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
         """Compare and set every record of the batch; the answer names only those that were not written.
 
-        It is on its way when this returns, where the store need not be reached first; the answer is awaited.
+        It may be on its way when this returns; the answer is to be awaited, once.
 
         By index: what the store held instead of the expectation, why it was refused, or the error, where only a
         part of the store could not be reached. Raises StoreUnavailable where that is all of it. What there is an

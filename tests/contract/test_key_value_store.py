@@ -612,6 +612,15 @@ class TestOnRedis:
         assert server.command("GET", "a") is None
         assert list(await store.read(["a"])) == [ONE]
 
+    async def test_a_commit_is_on_its_way_before_it_is_awaited(self, store: RedisStore, server: Server) -> None:
+        await commit(store, ("a", b"", ONE))
+        begun = store.commit(batch_of(("a", ONE, TWO)))
+        # Blocks the loop: nothing but what was sent by now can have come.
+        waited_until = time.monotonic() + SOON
+        while server.command("GET", "a") != TWO:
+            assert time.monotonic() < waited_until
+        assert texts(await begun) == {}
+
     async def test_a_server_that_forgets_its_scripts_is_taught_again(self, store: RedisStore, server: Server) -> None:
         for number in range(3):
             server.command("SCRIPT", "FLUSH")

@@ -1,7 +1,7 @@
 """The use case from the channel to the records: receiving, persisting, and how a run goes on and ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -50,12 +50,12 @@ def over(subscriber: ScriptedSubscriber, **options: object) -> World:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[None]:
+async def running(world: World) -> AsyncIterator[asyncio.Task[None]]:
     """Until the block ends; then the run ends as on SIGTERM, and nothing is left over."""
     with no_task_left_running():
         run = asyncio.create_task(world.updater.run())
         await until(lambda: world.subscription.confirmed)
-        yield
+        yield run
         await world.updater.stop()
         async with asyncio.timeout(2):
             await run
@@ -233,6 +233,23 @@ class TestCommitting:
 
         async with running(world):
             await until(lambda: world.store.values == {"a": record(at(1))})
+
+
+    async def test_what_has_come_is_on_its_way_before_another_task_has_its_turn(self) -> None:
+        class WatchedStore(UnreliableStore):
+            def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
+                begun_by.append(asyncio.current_task())
+                return super().commit(batch)
+
+        begun_by: list[asyncio.Task[None] | None] = []
+        clock = SimulatedClock()
+        world = World(clock=clock, store=WatchedStore(clock))
+        async with running(world) as run:
+            for second in range(3):
+                await world.channels.publish("update", message("a", at(second)))
+                await until(lambda second=second: world.store.values.get("a") == record(at(second)))
+
+        assert begun_by == [run] * 3
 
 
 class TestStoreThatFails:
