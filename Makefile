@@ -41,7 +41,7 @@ deploy-test: $(DEV_READY) $(TOOLS_READY) ## the tests of what is under deploy; t
 lint: $(DEV_READY) ## style, types, architecture
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports --no-logo
 
-bench: $(BENCH_READY) $(NODE_READY) ## measure against the per-message loop and others; takes some minutes
+bench: $(BENCH_READY) $(NODE_READY) ## measure against the per-message loop and others; half an hour and more
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 bench-guard: $(DEV_READY) ## whether it has become slower or larger than it may be; about a minute

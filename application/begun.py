@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Begun(Generic[T]):
-    """To await it, once, does the rest: a call of `rest`. Where nobody does, nothing hangs, as a coroutine would."""
+    """To await it does the rest, a call of `rest`. It is awaited once, and always: till then what was begun is open."""
 
     __slots__ = ("_arguments", "_rest")
 

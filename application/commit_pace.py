@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from application.pending_updates import PendingUpdates
 from application.subscription import Subscription
@@ -17,15 +18,27 @@ _FEW_BATCHES = 4
 
 class CommitPace:
     """Of two that commit: one whatever there is; the other full batches only, so that the server has work while
-    the first one's answer is read."""
+    the first one's answer is read.
 
-    def __init__(self, *, subscription: Subscription, pending_updates: PendingUpdates, max_batch: int) -> None:
+    `commit` begins one; whoever awaits it settles it.
+    """
+
+    def __init__(
+        self,
+        *,
+        subscription: Subscription,
+        pending_updates: PendingUpdates,
+        max_batch: int,
+        commit: Callable[[], Awaitable[bool]],
+    ) -> None:
         self._subscription = subscription
         self._pending = pending_updates
         self._max_batch = max_batch
+        self._commit = commit
         self._changed = asyncio.Event()
         self._full = asyncio.Event()
-        self._waits = False  # the first of the two, for a batch
+        self._first_waits = False
+        self._begun: Awaitable[bool] | None = None  # for the first one
         self.ended = asyncio.Event()
         self.late = 0.0  # seconds that what came last has waited to be parsed
 
@@ -45,45 +58,64 @@ class CommitPace:
         self._changed.clear()
         await self._changed.wait()
 
-    def begins(self) -> bool:
-        """Whether the first of the two waits, and for just what is pending: then it is taken now, a turn of the loop
-        sooner, and for the first one to finish."""
-        if not (self._waits and self._has_pending(1)) or self._more_may_conflate():
-            return False
-        self._waits = False
-        self._changed.set()
-        return True
+    def begin(self) -> None:
+        """What has come was noted. Where the first one waits for just that, begin its commit, which it would do a turn
+        of the loop later."""
+        if self._first_waits and self._has_pending(1) and not self._more_may_conflate():
+            self._begin()
 
-    async def next(self, *, full: bool) -> bool:
-        """Wait until a batch is to be taken, or was begun; False when there is none, and none will come any more."""
-        if not full:
-            self._waits = True
-        at_least, more = (self._max_batch, self._full) if full else (1, self._changed)
-        while (full or self._waits) and not self._has_pending(at_least):
-            if self.ended.is_set() and not self._pending.in_flight and not len(self._pending):
-                return False
-            more.clear()
-            await more.wait()
-        if self._more_may_conflate():
-            await self._let_more_conflate(full=full)
-        if not full:
-            self._waits = False
-        return True
+    async def next(self) -> Awaitable[bool] | None:
+        """Wait until there is anything to commit. It has begun; None: there is nothing, and nothing will come."""
+        self._first_waits = True
+        while self._begun is None:
+            if self._has_pending(1):
+                await self._let_more_conflate()
+                if self._has_pending(1):
+                    self._begin()
+            elif self._is_over():
+                break
+            else:
+                await self.change()
+        self._first_waits = False
+        begun, self._begun = self._begun, None
+        return begun
+
+    async def next_full(self) -> Awaitable[bool] | None:
+        """The same of a full batch."""
+        while True:
+            if self._has_pending(self._max_batch):
+                await self._let_more_conflate()
+                if self._has_pending(self._max_batch):
+                    return self._commit()
+            elif self._is_over():
+                return None
+            else:
+                self._full.clear()
+                await self._full.wait()
+
+    def _begin(self) -> None:
+        if self._begun is None:
+            self._begun = self._commit()
 
     def _has_pending(self, at_least: int) -> bool:
         """Whether so many keys are that are not in flight."""
         return self._pending.ready >= max(at_least, 1 + self._pending.in_flight)
 
-    async def _let_more_conflate(self, *, full: bool) -> None:
+    def _is_over(self) -> bool:
+        return self.ended.is_set() and not self._pending.in_flight and not len(self._pending)
+
+    async def _let_more_conflate(self) -> None:
         """While more is waiting to be parsed, to commit a few keys once again would cost more than it gives.
 
         In a burst over few keys that would be a commit for every second message. Never waits for what is
         not here yet: at a low rate the backlog is empty.
         """
+        if not self._more_may_conflate():
+            return
         with contextlib.suppress(TimeoutError):
             # What is waiting may be the beginning of a message that comes late: no slice, but the time ends this.
             async with asyncio.timeout(longest_hold(self.late)):
-                while (full or self._waits) and self._more_may_conflate():
+                while self._more_may_conflate() and self._begun is None:
                     await self.change()
 
     def _more_may_conflate(self) -> bool:

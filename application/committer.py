@@ -74,8 +74,8 @@ class Committer:
     def commit(self, batch: Pending) -> Awaitable[bool]:
         """Settle the batch, message by message; what is left in it is to be tried again, what it names there later.
 
-        The store has been asked when this returns. Awaited, it says whether: it is not where all of the batch has
-        expired. Raises StoreUnavailable: then what is left may or may not have been written.
+        It may have begun when this returns. Awaited, it says whether the store was asked: it is not where all of the
+        batch has expired. Raises StoreUnavailable: then what is left may or may not have been written.
         """
         now = self._clock.now()
         parts = self._first_writes.of(batch, now)
@@ -100,7 +100,6 @@ class Committer:
         return True
 
     async def _write(self, batch: Pending, writes: CommitBatch, asked: Awaitable[Answer], now: datetime) -> Written:
-        started = self._clock.monotonic()
         unchanged = 0
         written: Written = {}
         try:
@@ -115,8 +114,7 @@ class Committer:
                     break
         finally:
             if written or unchanged:
-                seconds = self._clock.monotonic() - started
-                self._observer.notice(RecordsPersisted(list(written), unchanged, seconds))
+                self._observer.notice(RecordsPersisted(list(written), unchanged))
         return written
 
     def _ask(self, writes: CommitBatch) -> Awaitable[Answer]:

@@ -125,7 +125,6 @@ class RecordsPersisted:
 
     types: Sequence[str]
     unchanged: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The path of a message: `Intake.receive` -> `Validator.accept_plain`, or `accept`
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
@@ -61,10 +61,11 @@ class KVUpdater:
         self._clock = clock
         self.tally = tally
         self._turns = Turns(clock)
-        self._pace = CommitPace(subscription=subscription, pending_updates=pending_updates, max_batch=max_batch)
+        self._pace = CommitPace(
+            subscription=subscription, pending_updates=pending_updates, max_batch=max_batch, commit=self.persist_data
+        )
         self._batch_size = BatchSize(max_batch)
         self._second_tries = SecondTries(pending_updates, store_health, clock)
-        self._begun: Awaitable[bool] | None = None
 
     @property
     def pending(self) -> int:
@@ -79,8 +80,8 @@ class KVUpdater:
         """
         async with asyncio.TaskGroup() as tasks:
             committing = [
-                tasks.create_task(self._commit_until_ended(full=full), name="commit full" if full else "commit")
-                for full in (False, True)
+                tasks.create_task(self._commit_until_ended(self._pace.next), name="commit"),
+                tasks.create_task(self._commit_until_ended(self._pace.next_full), name="commit full"),
             ]
             burying = None
             if self._dead_letter_queue is not None:
@@ -115,8 +116,7 @@ class KVUpdater:
             self._pace.note_change()
             if start < last and self._turns.is_long:
                 await self._turns.next(others_first=self._subscription.behind)
-        if self._pace.begins():
-            self._begun = self.persist_data()
+        self._pace.begin()
         # Where nothing is left, to wait for more lets the others go on.
         if self._subscription.backlog_bytes and self._turns.is_over:
             await self._turns.next(others_first=self._subscription.behind)
@@ -139,8 +139,7 @@ class KVUpdater:
             await self._pace.change()
 
     def persist_data(self) -> Awaitable[bool]:
-        """Commit one batch of what is pending, which is on its way when this returns; awaited, whether that took
-        the store.
+        """Commit one batch of what is pending, which is taken when this returns; awaited, whether that took the store.
 
         Raises StoreUnavailable; what was not settled is pending again.
         """
@@ -166,13 +165,10 @@ class KVUpdater:
             self._second_tries.put_off(batch, tried)
             self._pace.note_change()
 
-    async def _commit_until_ended(self, *, full: bool) -> None:
-        while await self._pace.next(full=full):
-            begun = None
-            if not full:
-                begun, self._begun = self._begun, None
+    async def _commit_until_ended(self, next_commit: Callable[[], Awaitable[Awaitable[bool] | None]]) -> None:
+        while (commit := await next_commit()) is not None:
             try:
-                answered = await (begun or self.persist_data())
+                answered = await commit
             except StoreUnavailable as error:
                 await pause(self._clock, self._store_health.failed(error), self._pace.ended)
             else:

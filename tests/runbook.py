@@ -29,7 +29,7 @@ EVENTS: list[e.Event] = [
     *(e.MessageRejected(Rejection(reason, ""), b"", b"") for reason in Reason if not reason.of_accepted),
     *(e.MessageUnstorable(Rejection(reason, ""), "") for reason in Reason if reason.of_accepted),
     *(e.MessagesUnordered(1, b""), e.MessagesFromTheFuture(1, b""), e.MessageStale("")),
-    *(e.RecordsPersisted(["k"], 0, 1.0), e.NoticesRefused("", 1), e.RecordsValidated(1), e.ValidationFailed("", None)),
+    *(e.RecordsPersisted(["k"], 0), e.NoticesRefused("", 1), e.RecordsValidated(1), e.ValidationFailed("", None)),
     *(e.StoreFailed(_ANYTHING, "", 1.0), e.StoreRecovered(1.0)),
     *(e.DeadLettersFailed("", 1, 1.0), e.DeadLettersDropped(1, _ANYTHING, ""), e.AcknowledgementFailed("", 1.0)),
     *(e.EntriesLost(b"", 1, _ANYTHING), e.EntriesLost(b"", None, _ANYTHING), e.EntriesClaimed(b"", b"", 1)),

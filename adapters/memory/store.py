@@ -25,9 +25,9 @@ class MemoryStore:
         self._clock = clock
 
     def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
-        return Begun(self._commit, batch)
+        return Begun(_told, self._executed(batch))
 
-    async def _commit(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    def _executed(self, batch: CommitBatch) -> Mapping[int, Found | Refused | StoreUnavailable]:
         refused: dict[int, Found | Refused | StoreUnavailable] = {}
         columns = zip(batch.types, batch.expected, batch.records, batch.expires_at, strict=True)
         for index, (type_, expected, record, expires_at) in enumerate(columns):
@@ -82,3 +82,9 @@ class MemoryStore:
             self._entries.pop(type_, None)
             del self._expires_at[type_]
         return self.values.get(type_)
+
+
+async def _told(
+    answer: Mapping[int, Found | Refused | StoreUnavailable],
+) -> Mapping[int, Found | Refused | StoreUnavailable]:
+    return answer

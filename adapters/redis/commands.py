@@ -130,7 +130,8 @@ class Commands:
         replies = self._replies if self.connection else None
         if replies is not None:
             replies.send(commands, waiting)
-        return Begun(self._answers, commands, replies, waiting, until, self._deadlines.add(until, waiting))
+        deadline = None if replies is None else self._deadlines.add(until, waiting)
+        return Begun(self._answers, commands, replies, waiting, until, deadline)
 
     async def _answers(
         self,
@@ -138,10 +139,11 @@ class Commands:
         replies: _Replies | None,
         waiting: list[asyncio.Future[Any]],
         until: float,
-        deadline: int,
+        deadline: int | None,
     ) -> list[Any]:
         try:
             if replies is None:
+                deadline = self._deadlines.add(until, waiting)
                 async with asyncio.timeout_at(until):
                     replies = await self._connect()
                 replies.send(commands, waiting)
@@ -154,7 +156,8 @@ class Commands:
             problem = f"no answer within {self.timeout:g} s{doubt}"
             raise StoreUnavailable("timeout", problem, executes_until=math.inf if waiting else None) from None
         finally:
-            self._deadlines.remove(deadline)
+            if deadline is not None:
+                self._deadlines.remove(deadline)
         if any(isinstance(answer, hiredis.ReplyError) and unavailable(answer).kind in _NO_MASTER for answer in answers):
             # Another server is the master now, or this one will be again: whoever calls next looks for it anew.
             replies.drop("the server is no master any more")

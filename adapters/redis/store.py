@@ -52,8 +52,7 @@ class RedisStore:
 
     def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
         settled = self._settled(batch.entries)
-        at_once = self._commands.connection == self._time_heard_on > 0
-        return Begun(self._answer, batch, settled, self._send(batch, settled) if at_once else None)
+        return Begun(self._answer, batch, settled, self._send(batch, settled) if self._knows_the_time else None)
 
     async def _answer(
         self, batch: CommitBatch, settled: Sequence[bytes], sent: _Sent | None
@@ -115,26 +114,34 @@ class RedisStore:
     async def _evaluate(
         self, batch: CommitBatch, settled: Sequence[bytes], sent: _Sent | None
     ) -> Mapping[int, Found | Refused]:
-        if sent is None:
-            # Another connection may be to another server, with another clock.
-            if (connection := await self._commands.connected()) != self._time_heard_on:
-                await self._learn_the_time()
-                self._time_heard_on = connection
-            sent = self._send(batch, settled)
-        answer = await self._reply(batch, sent)
+        answer = await self._reply(batch, sent or await self._send_in_time(batch, settled))
         if isinstance(answer, StoreUnavailable):
-            # By a clock that was set forward, or by another server's, what is late is not late the next time.
-            answer = await self._reply(batch, self._send(batch, settled))
+            # By a clock that was set forward what is late is not late the next time.
+            answer = await self._reply(batch, await self._send_in_time(batch, settled))
             if isinstance(answer, StoreUnavailable):
                 raise answer
         return answer
 
-    async def _learn_the_time(self) -> None:
-        try:
-            self._time.hear(milliseconds(await self._commands.call("TIME")))
-        except StoreUnavailable as error:
-            error.executes_until = None  # that is not the commit, which was not sent
-            raise
+    @property
+    def _knows_the_time(self) -> bool:
+        """Whether by the clock of the server that would be asked now: another connection may be to another one."""
+        return self._commands.connection == self._time_heard_on > 0
+
+    async def _send_in_time(self, batch: CommitBatch, settled: Sequence[bytes]) -> _Sent:
+        connection = await self._commands.connected()
+        if not self._knows_the_time:
+            try:
+                self._time.hear(milliseconds(await self._commands.call("TIME")))
+            except StoreUnavailable as error:
+                error.executes_until = None  # that is not the commit, which was not sent
+                raise
+            self._time_heard_on = connection
+        self._require_the_time()
+        return self._send(batch, settled)
+
+    def _require_the_time(self) -> None:
+        if not self._knows_the_time:
+            raise StoreUnavailable("connection", "connection lost")
 
     def _send(self, batch: CommitBatch, settled: Sequence[bytes]) -> _Sent:
         fence = self._time.fence(self._commands.timeout)
@@ -147,6 +154,7 @@ class RedisStore:
             if isinstance(reply, hiredis.ReplyError):
                 if (error := unavailable(reply)).kind != "noscript":
                     raise error
+                self._require_the_time()
                 # EVAL keeps the script too, so the next call is an EVALSHA again.
                 reply = await self._commands.call("EVAL", SCRIPT, *sent.arguments)
         except StoreUnavailable as error:

@@ -30,7 +30,7 @@ def events() -> Iterator[Event]:
     for payload, type_, record in KEPT:
         yield MessageStale(type_)
         yield MessageUnstorable(Rejection(Reason.TOO_MANY_KEYS, "why"), type_)
-        yield RecordsPersisted([type_], 0, 0.1)
+        yield RecordsPersisted([type_], 0)
         yield ValidationFailed(type_, record)
         yield MessageRejected(Rejection(Reason.FORBIDDEN_TYPE, "why"), payload, payload)
 

@@ -90,7 +90,7 @@ def entries(log: io.StringIO) -> list[dict[str, object]]:
         ),
         (MessagesFromTheFuture(1, b"{}"), "WARNING", "Message dated in the future: any message overwrites it"),
         (MessageStale("k"), "WARNING", "Message stale: older than what is stored"),
-        (RecordsPersisted(["k"], 0, 0.1), "DEBUG", "Record persisted"),
+        (RecordsPersisted(["k"], 0), "DEBUG", "Record persisted"),
         (RecordsValidated(3), "INFO", "Records validated"),
         (ValidationFailed("k", b"other"), "ERROR", "Validation failed: the record reads back differently"),
         (ValidationFailed("k", None), "ERROR", "Validation failed: the record reads back differently"),
@@ -193,7 +193,7 @@ def test_after_a_summary_the_first_lines_pass_again(log: io.StringIO) -> None:
 
 
 def test_records_are_named_only_on_demand(log: io.StringIO) -> None:
-    LoguruObserver(logger, names_records=False).notice(RecordsPersisted(["k"], 0, 0.1))
+    LoguruObserver(logger, names_records=False).notice(RecordsPersisted(["k"], 0))
     assert log.getvalue() == ""
 
 

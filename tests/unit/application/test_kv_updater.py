@@ -234,7 +234,6 @@ class TestCommitting:
         async with running(world):
             await until(lambda: world.store.values == {"a": record(at(1))})
 
-
     async def test_what_has_come_is_on_its_way_before_another_task_has_its_turn(self) -> None:
         class WatchedStore(UnreliableStore):
             def commit(self, batch: CommitBatch) -> Awaitable[Mapping[int, Found | Refused | StoreUnavailable]]:
