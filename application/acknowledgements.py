@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from application.backoff import Backoff
-from application.commit_batch import Entry
 from application.events import AcknowledgementFailed
 from application.outbox import Outbox
 from application.ports import Clock, MessageSubscriber, Observer
+from domain.entry import Entry
 
 _MAX_BATCH = 1000
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.batch_size import BatchSize
-from application.commit_batch import Entry
 from application.events import DeadLettersDropped, DeadLettersFailed
 from application.outbox import Outbox
 from application.ports import Clock, DeadLetter, DeadLetters, Observer, StoreUnavailable
 from application.tally import Tally
+from domain.entry import Entry
 from domain.errors import Rejection
 
 _MAX_BATCH = 100

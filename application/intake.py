@@ -6,12 +6,12 @@ from itertools import compress
 from operator import attrgetter
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import Entry
 from application.events import MessagesFromTheFuture, MessagesUnordered
 from application.pending_updates import PendingUpdates
 from application.ports import Clock, Delivery, Observer
 from application.refusals import Refusals
 from application.tally import Tally
+from domain.entry import Entry
 from domain.errors import Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage

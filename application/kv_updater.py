@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from application.acknowledgements import Acknowledgements
 from application.batch_size import BatchSize
 from application.begun import Begun
-from application.commit_batch import Entry
 from application.commit_pace import CommitPace
 from application.committer import Committer
 from application.dead_letter_queue import DeadLetterQueue
@@ -24,6 +23,7 @@ from application.subscription import Subscription
 from application.tally import Tally
 from application.turns import Turns
 from application.waiting import pause
+from domain.entry import Entry
 from domain.entry_ids import published_at
 
 # Messages accepted between two looks at the clock.

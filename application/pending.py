@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from application.commit_batch import Entry
 from application.ports import StoreUnavailable
+from domain.entry import Entry
 from domain.update_message import UpdateMessage
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import chain, islice
 
-from application.commit_batch import Entry
 from application.pending import Pending
 from application.put_off import PutOff
+from domain.entry import Entry
 from domain.errors import Reason, Rejection
 from domain.ordering import Ordering
 from domain.update_message import UpdateMessage

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.events import Event
+from domain.entry import Entry
 from domain.update_message import UpdateMessage
 
 Delivery = tuple[bytes, bytes, Entry | None]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from application.acknowledgements import Acknowledgements
-from application.commit_batch import Entry
 from application.dead_letter_queue import DeadLetterQueue
 from application.events import MessageRejected, MessageUnstorable
 from application.ports import Observer
 from application.tally import Tally
+from domain.entry import Entry
 from domain.errors import Reason, Rejection
 from domain.update_message import UpdateMessage
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from adapters.memory.store import MemoryStore
 from application.begun import Begun
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import DeadLetter, Delivery, StoreUnavailable
+from domain.entry import Entry
 from tests.world import FENCE, SimulatedClock, now
 
 STREAM = b"update"

@@ -12,8 +12,8 @@ from adapters.redis.connecting import Connector
 from adapters.redis.consumer_group import ConsumerGroup
 from adapters.redis.stream_reader import StreamReader
 from adapters.redis.stream_subscriber import StreamSubscriber
-from application.commit_batch import Entry
 from application.ports import Delivery, MessageSubscriber
+from domain.entry import Entry
 from tests.clusters import RedisCluster
 from tests.receiving import SOON, receive_to_the_loss
 from tests.servers import Server, Word

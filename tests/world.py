@@ -14,7 +14,7 @@ from adapters.memory.pubsub import MemoryChannels, MemorySubscriber
 from adapters.memory.store import MemoryStore
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.committer import Committer
 from application.conflicts import Conflicts
 from application.dead_letter_queue import DeadLetterQueue
@@ -31,6 +31,7 @@ from application.refusals import Refusals
 from application.store_health import STORE, StoreHealth
 from application.subscription import Subscription
 from application.tally import Tally
+from domain.entry import Entry
 from domain.instants import InstantReader
 from domain.ordering import Newest, Ordering
 from domain.stored_record import StoredRecord, read_record

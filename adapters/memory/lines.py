@@ -6,8 +6,8 @@ import stat
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from application.commit_batch import Entry
 from application.ports import Delivery
+from domain.entry import Entry
 
 _CHUNK_BYTES = 64 * 1024
 

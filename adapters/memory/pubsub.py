@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from application.commit_batch import Entry
 from application.ports import Delivery, SubscriptionLost
+from domain.entry import Entry
 
 
 class MemoryChannels:

@@ -11,7 +11,6 @@ from adapters.redis.commands import encode, unavailable
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
-from application.commit_batch import Entry
 from application.events import BacklogFull
 from application.ports import (
     Delivery,
@@ -21,6 +20,7 @@ from application.ports import (
     SubscriptionLost,
     SubscriptionRefused,
 )
+from domain.entry import Entry
 
 _INCOMPLETE = object()
 # Behind a pattern the publisher chooses the name, which waits with its message; nobody names a channel like that.

@@ -6,9 +6,9 @@ from typing import Any
 
 from adapters.redis.shard_subscriber import ShardSubscriber
 from adapters.redis.shards import Shard, Shards
-from application.commit_batch import Entry
 from application.events import SubscriptionBroken
 from application.ports import Delivery, Observer, ProbeUnsent, SubscriptionLost, SubscriptionRefused
+from domain.entry import Entry
 
 # Seconds between two tries to reach a node: a failover takes some, and where the slots are is not asked more often.
 _REPAIR_INTERVAL = 1.0

@@ -20,8 +20,9 @@ from adapters.redis.commit_script import (
 )
 from adapters.redis.server_time import Fence, ServerTime, milliseconds
 from application.begun import Begun
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable
+from domain.entry import Entry
 
 _stream_of = attrgetter("stream")
 

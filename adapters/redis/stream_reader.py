@@ -9,9 +9,9 @@ from adapters.redis.stream_replies import Stored
 from adapters.redis.trimmed_entries import TrimmedEntries
 from adapters.redis.unsettled_entries import UnsettledEntries
 from application.batch_size import BatchSize
-from application.commit_batch import Entry
 from application.events import EntriesLost
 from application.ports import Delivery, Observer, StoreUnavailable
+from domain.entry import Entry
 from domain.entry_fields import payload_of
 
 # Seconds that a read waits for an entry; at the stop it is waited for.

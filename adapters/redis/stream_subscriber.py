@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from adapters.redis.same_server import MOVED
 from adapters.redis.stream_reader import StreamReader
-from application.commit_batch import Entry
 from application.ports import (
     Delivery,
     StoreRefused,
@@ -15,6 +14,7 @@ from application.ports import (
     SubscriptionMoved,
     SubscriptionRefused,
 )
+from domain.entry import Entry
 
 # What a read that waits hears, before Redis 7.2, where the key goes to another node of a cluster; or is deleted.
 _MOVED = (MOVED, "unblocked")

@@ -16,8 +16,9 @@ from adapters.redis.cluster_store import RedisClusterStore
 from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
 from adapters.redis.hash_slots import in_slot
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreRefused, StoreUnavailable
+from domain.entry import Entry
 from domain.stored_record import StoredRecord
 from tests.clusters import RedisCluster
 from tests.kinds import ONE_UNLESS_LONG

@@ -11,8 +11,9 @@ from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
 from application.batch_size import BatchSize
-from application.commit_batch import CommitBatch, Entry, Found
+from application.commit_batch import CommitBatch, Found
 from application.ports import Delivery, MessageSubscriber
+from domain.entry import Entry
 from domain.stored_record import StoredRecord
 from tests.receiving import SOON
 from tests.servers import Server

@@ -10,8 +10,9 @@ from adapters.redis.commands import Commands
 from adapters.redis.commit_script import CommitScript, StreamKeys
 from adapters.redis.connecting import Connector
 from adapters.redis.store import RedisStore
-from application.commit_batch import ABSENT, EARLIER, CommitBatch, Entry, Found, Refused
+from application.commit_batch import ABSENT, EARLIER, CommitBatch, Found, Refused
 from application.ports import StoreRefused, StoreUnavailable
+from domain.entry import Entry
 from domain.stored_record import StoredRecord
 from tests.receiving import SOON
 from tests.servers import Server

@@ -6,9 +6,9 @@ import pytest
 
 from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
-from application.commit_batch import Entry
 from application.events import AcknowledgementFailed
 from application.ports import StoreUnavailable
+from domain.entry import Entry
 from tests.world import Recorder, ScriptedSubscriber, SimulatedClock, no_task_left_running, until
 
 DOWN = StoreUnavailable("connection", "connection lost")

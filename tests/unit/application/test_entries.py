@@ -8,9 +8,10 @@ from operator import attrgetter
 import pytest
 
 import application.commit_pace
-from application.commit_batch import CommitBatch, Entry, Found, Refused
+from application.commit_batch import CommitBatch, Found, Refused
 from application.events import MessageUnstorable, StoreFailed
 from application.ports import Delivery, StoreUnavailable
+from domain.entry import Entry
 from domain.errors import Reason
 from domain.ordering import Newest
 from domain.validation import ValidationRules
