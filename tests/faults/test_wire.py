@@ -153,7 +153,8 @@ def test_a_wire_that_stays_narrow_is_given_no_more_at_once_than_comes_through(fa
     with wire_to(own) as wire, fault("100 kB/s for good: store", own, store_url=wire.url, stream=long) as trial:
         trial.settles()
         wire.does(lambda proxy: limit_all(proxy, 100_000))
-        trial.carries(2400)
+        # Twice what comes through in time, for two commits share it, and a busy machine makes the first ones small.
+        trial.carries(4000)
         assert trial.service.logged("Store failed: timeout"), "the burst was too small to be a test"
         trial.ends()
         assert trial.gaps == 0
