@@ -59,10 +59,10 @@ class CommitPace:
         await self._changed.wait()
 
     def begin(self) -> None:
-        """What has come was noted. Where the first one waits for just that, begin its commit, which it would do a turn
-        of the loop later."""
+        """Where the first one waits for just what was noted now, begin its commit: it would do so a turn of the loop
+        later."""
         if self._first_waits and self._has_pending(1) and not self._more_may_conflate():
-            self._begin()
+            self._begin_once()
 
     async def next(self) -> Awaitable[bool] | None:
         """Wait until there is anything to commit. It has begun; None: there is nothing, and nothing will come."""
@@ -71,7 +71,7 @@ class CommitPace:
             if self._has_pending(1):
                 await self._let_more_conflate()
                 if self._has_pending(1):
-                    self._begin()
+                    self._begin_once()
             elif self._is_over():
                 break
             else:
@@ -93,7 +93,7 @@ class CommitPace:
                 self._full.clear()
                 await self._full.wait()
 
-    def _begin(self) -> None:
+    def _begin_once(self) -> None:
         if self._begun is None:
             self._begun = self._commit()
 

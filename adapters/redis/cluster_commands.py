@@ -9,7 +9,8 @@ import hiredis
 
 from adapters.redis.cluster import Address, Cluster, redirection
 from adapters.redis.cluster_node import Node
-from adapters.redis.commands import Argument, Commands, unavailable
+from adapters.redis.commands import Argument, Commands
+from adapters.redis.error_replies import unavailable
 from adapters.redis.hash_slots import slot_of
 from application.ports import StoreUnavailable
 

@@ -2,44 +2,26 @@
 
 import asyncio
 import math
-import re
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import hiredis
 
-from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket, without_arguments
+from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused, Socket
 from adapters.redis.deadlines import Deadlines
+from adapters.redis.error_replies import unavailable
 from application.begun import Begun
 from application.ports import StoreRefused, StoreUnavailable
 
 Argument = str | bytes | int
 _INCOMPLETE = object()
-_REFUSALS = frozenset({"noauth", "wrongpass", "noperm", "unknown_command"})
-# Redis 6.2 puts this before the error of a command in a script: the whole where the script ends by it, the rest always.
-_IN_SCRIPT = re.compile(r"^(ERR Error running script \(call to f_\w+\): @user_script:\d+: )?@user_script: \d+: -?")
-# Errors whose code says nothing or that have none. A right is denied to a script in these words by Redis 6.2 and 7.0
-# ("The user ..."), and by Redis 7.2 and later and Valkey. Who has not logged in hears of a command of more than ten
-# words that it breaks the protocol.
-_KINDS_BY_TEXT = (
-    (re.compile("(ERR )?(The user executing the script can't|ACL failure in script:) "), "noperm"),
-    (re.compile("ERR Protocol error: unauthenticated"), "noauth"),
-    (re.compile("ERR unknown command "), "unknown_command"),
-)
 _NO_MASTER = {"readonly", "masterdown", "unblocked"}
 
 
 def encode(command: tuple[Argument, ...]) -> bytes:
     """A command in RESP."""
     return hiredis.pack_command(command)  # type: ignore[no-any-return, arg-type]
-
-
-def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
-    """What an error reply means to the application."""
-    text = _IN_SCRIPT.sub("", without_arguments(reply))
-    kind = next((kind for words, kind in _KINDS_BY_TEXT if words.match(text)), text.split(" ", 1)[0].lower())
-    return (StoreRefused if kind in _REFUSALS else StoreUnavailable)(kind, text)
 
 
 class _Replies(Socket):
@@ -128,9 +110,10 @@ class Commands:
         until = asyncio.get_running_loop().time() + self.timeout
         waiting: list[asyncio.Future[Any]] = []
         replies = self._replies if self.connection else None
+        deadline = None
         if replies is not None:
             replies.send(commands, waiting)
-        deadline = None if replies is None else self._deadlines.add(until, waiting)
+            deadline = self._deadlines.add(until, waiting)
         return Begun(self._answers, commands, replies, waiting, until, deadline)
 
     async def _answers(

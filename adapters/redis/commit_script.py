@@ -11,7 +11,8 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.commands import Argument, unavailable
+from adapters.redis.commands import Argument
+from adapters.redis.error_replies import unavailable
 from adapters.redis.server_time import ServerTime
 from application.commit_batch import CommitBatch, Found, Refused
 from application.ports import StoreUnavailable

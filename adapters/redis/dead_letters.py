@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import hiredis
 
 from adapters.redis.cluster_commands import SlotCommands
-from adapters.redis.commands import Commands, unavailable
+from adapters.redis.commands import Commands
+from adapters.redis.error_replies import unavailable
 from application.ports import DeadLetter
 
 _FIELDS = {b"payload", b"size", b"reason", b"error", b"channel", b"time"}

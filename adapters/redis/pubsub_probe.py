@@ -7,8 +7,9 @@ from typing import Any
 import hiredis
 
 from adapters.redis.any_node import UNLINKED, ProbeCommands
-from adapters.redis.commands import Argument, Commands, unavailable
+from adapters.redis.commands import Argument, Commands
 from adapters.redis.drain import Drain
+from adapters.redis.error_replies import unavailable
 from adapters.redis.probe_copies import Copy, ProbeCopies
 from adapters.redis.subscriber_watch import SubscriberWatch
 from application.ports import (

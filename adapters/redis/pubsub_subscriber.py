@@ -7,9 +7,10 @@ from typing import Any
 
 import hiredis
 
-from adapters.redis.commands import encode, unavailable
+from adapters.redis.commands import encode
 from adapters.redis.connecting import ConnectionFailed, Connects, LoginRefused
 from adapters.redis.drain import Drain
+from adapters.redis.error_replies import unavailable
 from adapters.redis.pubsub_probe import PREFIX, PubSubProbe
 from application.events import BacklogFull
 from application.ports import (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from adapters.redis.commands import Argument, Commands, unavailable
+from adapters.redis.commands import Argument, Commands
 from adapters.redis.commit_script import (
     RIGHT_TO_TEACH,
     SCRIPT,
@@ -18,6 +18,7 @@ from adapters.redis.commit_script import (
     read_answer,
     spoiled_ids,
 )
+from adapters.redis.error_replies import unavailable
 from adapters.redis.server_time import Fence, ServerTime, milliseconds
 from application.begun import Begun
 from application.commit_batch import CommitBatch, Found, Refused

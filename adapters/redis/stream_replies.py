@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
-from adapters.redis.commands import unavailable
+from adapters.redis.error_replies import unavailable
 from application.ports import StoreUnavailable
 
 Stored = tuple[bytes, Sequence[bytes]]

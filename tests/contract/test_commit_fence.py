@@ -22,13 +22,15 @@ HOUR = 3_600_000  # milliseconds
 class ManyClocks:
     """Speaks as a server does, and as another one on each connection: no real one has a clock that can be set here.
 
-    `hangs_up_after`: commands, each time by name, that are the last that a connection answers.
+    `hangs_up_after`: commands, each time by name, that are the last that a connection answers. It is a replica for
+    GET, and says so together with its next answer. So often as `late` says, a commit is.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.hangs_up_after: list[bytes] = []
         self.forgets_the_script = False
+        self.late = 0
         self.fences: list[float] = []  # of each commit, how far from now by the clock of the connection it came by
         self._connections = 0
 
@@ -44,18 +46,26 @@ class ManyClocks:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1
-        ahead, commands = self._connections * HOUR, hiredis.Reader()
+        ahead, commands, held = self._connections * HOUR, hiredis.Reader(), b""
         try:
             while data := await reader.read(65536):
                 commands.feed(data)
                 while (command := commands.gets()) is not False:
                     name = command[0].upper()
-                    writer.write(self._answer(name, command, int(time.time() * 1000) + ahead))
+                    if name == b"GET":
+                        held = b"-READONLY You can't write against a read only replica.\r\n"
+                        continue
+                    writer.write(held + self._answer(name, command, int(time.time() * 1000) + ahead))
+                    held = b""
                     if self.hangs_up_after[:1] == [name]:
                         self.hangs_up_after.pop(0)
                         return
         finally:
             writer.close()
+
+    def assert_right(self) -> None:
+        """The answer to TIME is rounded down to a second."""
+        assert all(-1100 <= fence - SOON * 1000 <= 100 for fence in self.fences)
 
     def _answer(self, name: bytes, command: list[bytes], now: int) -> bytes:
         if name == b"TIME":
@@ -65,6 +75,9 @@ class ManyClocks:
         self.fences.append(int(command[3 + int(command[2]) + 6]) - now)
         if name == b"EVALSHA" and self.forgets_the_script:
             return b"-NOSCRIPT No matching script.\r\n"
+        if self.late:
+            self.late -= 1
+            return b"*2\r\n:%d\r\n$4\r\nlate\r\n" % now
         return b"*2\r\n:%d\r\n$0\r\n\r\n" % now
 
 
@@ -89,5 +102,44 @@ async def test_no_commit_is_given_until_a_time_by_another_clock(
                     done += 1
         await store.close()
 
-    # The answer to TIME is rounded down to a second.
-    assert all(-1100 <= fence - SOON * 1000 <= 100 for fence in server.fences)
+    server.assert_right()
+
+
+@pytest.mark.parametrize(
+    ("first", "forgets_the_script", "late", "sent"),
+    [
+        pytest.param(False, False, 0, 0, id="between the time and the commit"),
+        pytest.param(True, True, 0, 1, id="between the refusal and the script"),
+        pytest.param(True, False, 1, 2, id="before a late one is sent again"),
+    ],
+)
+async def test_a_connection_that_another_call_has_dropped_meanwhile_is_not_taken_for_its_successor(
+    *, first: bool, forgets_the_script: bool, late: int, sent: int
+) -> None:
+    server = ManyClocks()
+    async with server.running():
+        commands = Commands(Connector(server.url, timeout=SOON), timeout=SOON)
+        store = RedisStore(commands, CommitScript())
+        await commands.connected()
+        if first:
+            await store.commit(CommitBatch())
+        server.forgets_the_script, server.late = forgets_the_script, late
+        before = len(server.fences)
+        async with asyncio.timeout(SOON):
+            # Both answers come at once, and the first one is that this server is no master any more.
+            refused, _ = await asyncio.gather(commands.call("GET", "a"), _committed(store), return_exceptions=True)
+            assert isinstance(refused, StoreUnavailable)
+            assert refused.kind == "readonly"
+            assert len(server.fences) - before == sent
+            while not await _committed(store):
+                pass
+        await store.close()
+
+    server.assert_right()
+
+
+async def _committed(store: RedisStore) -> bool:
+    with suppress(StoreUnavailable):
+        await store.commit(CommitBatch())
+        return True
+    return False

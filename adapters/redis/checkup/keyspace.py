@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import hiredis
 
 from adapters.redis.checkup.findings import Told, ok, skip, warn
-from adapters.redis.commands import Commands, unavailable
+from adapters.redis.commands import Commands
+from adapters.redis.error_replies import unavailable
 
 _SECONDS = 2.0
 _MOST_KEYS = 10_000

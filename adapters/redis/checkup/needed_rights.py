@@ -9,7 +9,8 @@ from adapters.redis.checkup.message_rights import of_channels, of_shard_channels
 from adapters.redis.checkup.record_rights import of_commits, of_reading, useful_for_ids
 from adapters.redis.checkup.sites import Site, Work
 from adapters.redis.checkup.trials import Names, Need, Trial
-from adapters.redis.commands import Argument, unavailable
+from adapters.redis.commands import Argument
+from adapters.redis.error_replies import unavailable
 from adapters.redis.stream_replies import rows_of
 
 

@@ -11,8 +11,9 @@ from adapters.redis.checkup.needed_rights import NeededRights
 from adapters.redis.checkup.server import Version
 from adapters.redis.checkup.sites import Way
 from adapters.redis.checkup.trials import Need, Trial
-from adapters.redis.commands import Argument, Commands, encode, unavailable
+from adapters.redis.commands import Argument, Commands, encode
 from adapters.redis.connecting import ConnectionFailed, LoginRefused, Socket
+from adapters.redis.error_replies import unavailable
 from application.ports import StoreUnavailable
 
 _WITH_BRACKETS: Version = (7, 0)

@@ -6,7 +6,8 @@ import hiredis
 
 from adapters.redis.checkup.findings import Told, fail, ok, skip, warn
 from adapters.redis.checkup.sites import Site, Work
-from adapters.redis.commands import Argument, Commands, unavailable
+from adapters.redis.commands import Argument, Commands
+from adapters.redis.error_replies import unavailable
 
 Version = tuple[int, ...]
 
