@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from adapters.http.health import HealthReport
-from adapters.redis.commands import _NO_MASTER, _REFUSALS
+from adapters.redis.commands import _NO_MASTER
+from adapters.redis.error_replies import _REFUSALS
 from application.events import Event
 from domain.errors import Reason
 from entrypoints.arguments import parser
