@@ -59,10 +59,11 @@ class CommitPace:
         await self._changed.wait()
 
     def begin(self) -> None:
-        """Where the first one waits for just what was noted now, begin its commit: it would do so a turn of the loop
+        """Note the change. Where the first one waits for just that, begin its commit: it would do so a turn of the loop
         later."""
         if self._first_waits and self._has_pending(1) and not self._more_may_conflate():
             self._begin_once()
+        self.note_change()
 
     async def next(self) -> Awaitable[bool] | None:
         """Wait until there is anything to commit. It has begun; None: there is nothing, and nothing will come."""

@@ -113,8 +113,8 @@ class KVUpdater:
         last = len(deliveries) - _SLICE
         for start in range(0, len(deliveries), _SLICE):
             self._intake.receive(deliveries[start : start + _SLICE], waited)
-            self._pace.note_change()
             if start < last and self._turns.is_long:
+                self._pace.note_change()
                 await self._turns.next(others_first=self._subscription.behind)
         self._pace.begin()
         # Where nothing is left, to wait for more lets the others go on.

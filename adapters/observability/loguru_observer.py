@@ -54,9 +54,10 @@ class LoguruObserver:
         self._names_records = names_records
         self._gate = FloodGate()
         self._levels: dict[str, str] = {}
+        self._dispatch = self._log  # bound once: Python makes it anew, at some cost, whenever it is asked for
 
     def notice(self, event: Event) -> None:
-        self._log(event)
+        self._dispatch(event)
 
     def summarise(self) -> None:
         """Say what was held back since the last call; called every few seconds and at the end.
