@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASYNCIO", "BY_WORD", "CEILING", "FASTSTREAM", "IOREDIS", "LOOP", "NODE_REDIS", "OURS", "OURS_EXPIRY",
-    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "PIPELINED", "Contestant", "Started",
+    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "PIPELINED", "SCRIPT_ALONE", "Contestant", "Started",
 ]  # fmt: skip
 
 
@@ -93,6 +93,11 @@ OURS_TWO = replace(OURS, name="kv-updater, two replicas", processes=2)
 # Stores nothing, so it has no state that could be right: what counts is how fast the publisher gets rid of it all.
 CEILING = Contestant(name="drain only", command=_script("drain.py"), verbatim=False, hold_bytes=0)
 
+# Does nothing but to compare before it writes: what is slower than this, one message at a time, is the service's work.
+SCRIPT_ALONE = Contestant(
+    name="script alone", command=_script("script_alone.py"), verbatim=True, hold_bytes=_AS_IT_TAKES
+)
+
 BY_WORD: Mapping[str, Contestant] = {
     "loop": LOOP,
     "asyncio": ASYNCIO,
@@ -107,5 +112,6 @@ BY_WORD: Mapping[str, Contestant] = {
     "stream": OURS_STREAM,
     "two": OURS_TWO,
     "drain": CEILING,
+    "script": SCRIPT_ALONE,
 }
 """By the words of the command line."""
