@@ -27,10 +27,13 @@ def make_certificates(folder: Path) -> None:
     for name in ("ca", "stranger"):
         _openssl(
             *("req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}"),
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),  # Python 3.13 takes no authority without it
             *("-keyout", f"{name}.key", "-out", f"{name}.crt"),
             folder=folder,
         )
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    (folder / "names").write_text(
+        "subjectAltName=IP:127.0.0.1\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+    )
     for name, days in (("server", "2"), ("expired", "-1"), ("client", "2")):
         _openssl(
             "req", *new_key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr", folder=folder
