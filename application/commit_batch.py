@@ -69,7 +69,7 @@ class Refused(Enum):
     UNCHANGED = "the store already holds this record"
     OTHER_REDIS_TYPE = "the key holds another Redis type"
     NOT_PERMITTED = "the account may not use this key"
-    NOT_ASKED = "the answer was full before the turn of this one: to be tried again"
+    NOT_ASKED = "enough had been looked at before the turn of this one: to be tried again"
 
 
 def parts(sizes: Sequence[int], max_size: int) -> Iterator[slice]:

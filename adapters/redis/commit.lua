@@ -9,7 +9,7 @@
 -- Answers with the time here, and 'late' where that is all; else with why a notice could not be published ('' = all
 -- were, or none was to be), and in triples for the records that were not written: index, what was found ('' =
 -- nothing), its id ('' = none); or instead of what was found 1 where the key holds the record already, 2 where it holds
--- another Redis type, 3 where it was not looked at, because the answer was full.
+-- another Redis type, 3 where it was not looked at, because enough had been.
 -- Before Redis 7, which was the first to tell its version, a script that has asked for the time may write only so.
 if not redis.REDIS_VERSION_NUM and redis.replicate_commands then redis.replicate_commands() end
 -- A local is found sooner than a global, and these are asked for with every record.
@@ -20,30 +20,31 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Its client has given it up, and may have written the same text again meanwhile: to find that proves nothing.
 if now > tonumber(ARGV[7]) then return {now, 'late'} end
 local expected, records, expiries = 7, 7 + n, 7 + 2 * n
-local refused, rest = {now, ''}, {}
+local refused, rest, looked_at = {now, ''}, {}, {}
+-- Bytes of records that are not what was expected: to look at more of them would block the server for too long.
+local enough, seen = 4194304, 0
 
 -- Nearly always what is expected is there, and there is nothing to do but to write. What is made below would be made
 -- with each call, and costs as much as all of this.
-if not expires and channel == '' and group == '' then
-  for i = 1, n do
-    local key, wanted, record = KEYS[i], ARGV[expected + i], ARGV[records + i]
-    local found = pcall('GET', key)
-    if wanted == '<' and not found or wanted ~= '<' and (found or '') == wanted and wanted ~= record then
-      call('SET', key, record)
-    else
-      rest[#rest + 1] = i
-    end
+local is_plain = not expires and channel == '' and group == ''
+for i = 1, n do
+  local key, wanted, record = KEYS[i], ARGV[expected + i], ARGV[records + i]
+  local found = seen < enough and (pcall('GET', key) or '')
+  if type(found) == 'table' and string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then return found end
+  if is_plain and found ~= record and found == (wanted == '<' and '' or wanted) then
+    call('SET', key, record)
+  else
+    rest[#rest + 1], looked_at[i] = i, found
+    if type(found) == 'string' and found ~= wanted then seen = seen + #found end
   end
-  if #rest == 0 then return refused end
-else
-  for i = 1, n do rest[i] = i end
 end
+if #rest == 0 then return refused end
 
 local prefix, longest = tonumber(ARGV[3]), tonumber(ARGV[4])
 local hash = group ~= '' and KEYS[n + 1]
 local expected_ids = expires and expiries + n or expiries
 local ids, settled = expected_ids + n, expected_ids + 2 * n
-local told, failure = 0, nil
+local failure = nil
 
 -- The time that a record begins with, where it is written as RFC 3339 has it: second, fraction, zone.
 local function plain_time(text)
@@ -128,15 +129,14 @@ end
 
 for _, i in ipairs(rest) do
   local key, wanted, record = KEYS[i], ARGV[expected + i], ARGV[records + i]
-  local found, is_settled = told < 4194304 and pcall('GET', key), false
-  if type(found) == 'table' then
-    if string.sub(found.err, 1, 9) ~= 'WRONGTYPE' then return found end
-    refuse(i, 2, '')
-  elseif told >= 4194304 then
+  local found, is_settled = looked_at[i], false
+  if not found then
     refuse(i, 3, '')
+  elseif type(found) == 'table' then
+    refuse(i, 2, '')
   else
     -- A string that is longer than any record is somebody else's, as one is that means something here: as good as none.
-    if not found or #found > longest or found == '<' then found = '' end
+    if #found > longest or found == '<' then found = '' end
     local id = hash and found ~= '' and call('HGET', hash, key) or ''
     local at = expires and ARGV[expiries + i] or ''
     if found == record then
@@ -161,7 +161,6 @@ for _, i in ipairs(rest) do
       end
     else
       refuse(i, found, id)
-      told = told + #found
     end
   end
   if hash then pass(ARGV[settled + i], is_settled) end

@@ -927,6 +927,27 @@ class TestUnavailable:
         assert len(answer) == 20
         assert {what for index, what in answer.items() if index not in told} == {Refused.NOT_ASKED}
 
+    @pytest.mark.parametrize("persisted_channel", [None, "told"])
+    @pytest.mark.parametrize(
+        ("expected", "longest"),
+        [(EARLIER.text, 2_000_000), (b"", 2_000_000), (b"", 1000)],
+        ids=["overwritten", "refused", "too long for a record"],
+    )
+    async def test_no_more_is_looked_at_whatever_becomes_of_it(
+        self, open_store: OpenStore, own: Server, persisted_channel: str | None, expected: bytes, longest: int
+    ) -> None:
+        store = open_store(own.url, persisted_channel=persisted_channel, max_record_bytes=longest)
+        for number in range(20):
+            own.command("SET", f"k{number}", dated("2023-10-01T11:00:00Z") + b" " * 1_000_000)
+        await store.check()
+        before = own.calls("get")
+        answer = await commit(store, *((f"k{number}", expected, ONE) for number in range(20)))
+        looked_at = [index for index in range(20) if answer.get(index) is not Refused.NOT_ASKED]
+        assert looked_at == list(range(5))
+        written = expected == EARLIER.text or longest == 1000
+        assert [index not in answer for index in looked_at] == [written] * 5
+        assert own.calls("get") - before == 5
+
     async def test_a_string_longer_than_any_record_counts_as_absent(self, open_store: OpenStore, own: Server) -> None:
         store = open_store(own.url, max_record_bytes=1000)
         own.command("SET", "long", "x" * 1001)
