@@ -1,4 +1,4 @@
-"""What comparing before writing costs at least: one asyncio protocol, and the service's own script for each message.
+"""About what comparing before writing costs: one asyncio protocol, and the service's own script for each message.
 
 It judges nothing, conflates nothing, counts nothing, expects what it has written itself, and looks at no answer.
 """

@@ -42,10 +42,10 @@ def _measure(name: str, session: Session) -> Iterator[Sample]:
 
 
 def _median(samples: Sequence[Sample]) -> Sample:
-    """Of each figure; the first one that failed, if one did."""
-    for sample in samples:
-        if sample.failure:
-            return sample
+    """Of each figure. Where one of them failed there is none."""
+    failures = [sample.failure for sample in samples if sample.failure]
+    if failures:
+        return replace(samples[0], figures={}, failure=f"{len(failures)} of {len(samples)}: {failures[0]}")
     names = samples[0].figures
     return replace(samples[0], figures={name: median([sample.figures[name] for sample in samples]) for name in names})
 
