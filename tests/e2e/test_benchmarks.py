@@ -105,9 +105,9 @@ def test_every_contestant_that_can_run_here_ends_with_the_right_state(tmp_path: 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("scenario", "points"), [("sizes", 4), ("channels", 4), ("observed", 2)])
+@pytest.mark.parametrize(("scenario", "points"), [("sizes", 4), ("channels", 4), ("observed", 2), ("share", 1)])
 def test_the_state_is_right_at_every_point_of_a_series(tmp_path: Path, scenario: str, points: int) -> None:
-    table, document = _measured(tmp_path, "--only", scenario, "--contestants", "kv-updater")
+    table, document = _measured(tmp_path, "--only", scenario, "--contestants", "kv-updater,full")
 
     assert len(document["samples"]) == points
     for sample in document["samples"]:

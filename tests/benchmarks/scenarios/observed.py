@@ -2,7 +2,7 @@
 
 Watched is: probes each five seconds, the default, and `http_port`; `/metrics`, `/readyz` and `/livez` are asked for
 at once and then each second. Bare is: `probe_interval` 0, and no `http_port`. The difference is smaller than the noise
-of one burst, so in each round there are four of each, in turn, and the median of each figure counts.
+of one burst, so in each round there are several of each, in turn.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.burst import run_burst
@@ -19,10 +18,10 @@ from tests.benchmarks.figures import CPU, CUTS, MESSAGES, PEAK, RATE, SCRAPES, S
 from tests.benchmarks.observing import Scraper, free_port
 
 from .bursts import figures_of
-from .scenario import Outcome, Scenario, attempt
+from .scenario import Outcome, Scenario, in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tests.benchmarks.session import Session
 
@@ -30,24 +29,10 @@ WATCHED = f"{OURS.name}, watched"
 BARE = f"{OURS.name}, bare"
 
 
-_IN_TURN = (WATCHED, BARE, BARE, WATCHED) * 2
-
-
 def _measure(name: str, session: Session) -> Iterator[Sample]:
     ways = {WATCHED: _watched, BARE: _bare}
     for _ in session.chosen((OURS,)):
-        taken = [attempt(name, shown, session, partial(ways[shown], session)) for shown in _IN_TURN]
-        for shown in ways:
-            yield _median([sample for sample in taken if sample.contestant == shown])
-
-
-def _median(samples: Sequence[Sample]) -> Sample:
-    """Of each figure. Where one of them failed there is none."""
-    failures = [sample.failure for sample in samples if sample.failure]
-    if failures:
-        return replace(samples[0], figures={}, failure=f"{len(failures)} of {len(samples)}: {failures[0]}")
-    names = samples[0].figures
-    return replace(samples[0], figures={name: median([sample.figures[name] for sample in samples]) for name in names})
+        yield from in_turn(name, session, {shown: partial(way, session) for shown, way in ways.items()})
 
 
 def _bare(session: Session) -> Outcome:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.failure import CannotRunHere, MeasurementError
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.figures import Figure
     from tests.benchmarks.session import Scale, Session
+
+
+_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,18 @@ def attempt(scenario: str, contestant: str, session: Session, measure: Callable[
     except (MeasurementError, OSError) as error:
         outcome = Outcome({}, failure=str(error) or type(error).__name__)
     return Sample(scenario, contestant, session.round, outcome.figures, outcome.failure, outcome.note)
+
+
+def in_turn(scenario: str, session: Session, ways: Mapping[str, Callable[[], Outcome]]) -> Iterator[Sample]:
+    """Of each contestant one sample: the median of each figure of `_TIMES` measurements. They are taken to and fro, so
+    that noise falls on all. Where one of them failed there is none."""
+    order = [*ways, *reversed(ways)] * (_TIMES // 2)
+    taken = [attempt(scenario, contestant, session, ways[contestant]) for contestant in order]
+    for contestant in ways:
+        samples = [sample for sample in taken if sample.contestant == contestant]
+        failures = [sample.failure for sample in samples if sample.failure]
+        if failures:
+            yield replace(samples[0], figures={}, failure=f"{len(failures)} of {_TIMES}: {failures[0]}")
+        else:
+            figures = {name: median([sample.figures[name] for sample in samples]) for name in samples[0].figures}
+            yield replace(samples[0], figures=figures)
