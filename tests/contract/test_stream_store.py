@@ -104,6 +104,20 @@ async def test_a_write_that_proves_to_be_done_acknowledges_too_and_keeps_the_lat
     assert place.pending("update") == [b"%d-0" % number for number in range(3, 10)]
 
 
+async def test_what_was_not_looked_at_is_not_acknowledged(place: Place, store: RedisStore) -> None:
+    """Behind 4 MiB of what was not expected."""
+    update = place.given("update", 8)
+    for number in range(1, 6):
+        place.server.command("SET", f"k{number}", ONE + b" " * 1_000_000)
+    place.server.command("SET", "k6", TWO)
+    writes = [(f"k{n}", ABSENT, StoredRecord(TWO, None, entry.id), None, [entry]) for n, entry in enumerate(update)]
+    answer = await store.commit(CommitBatch.of(writes))
+    assert [index for index, found in answer.items() if isinstance(found, Found)] == [1, 2, 3, 4, 5]
+    assert {index: answer[index] for index in answer if index > 5} == dict.fromkeys((6, 7), Refused.NOT_ASKED)
+    assert place.pending("update") == [entry.id for entry in update[1:]]
+    assert place.held("k7") == (None, None)
+
+
 async def test_what_was_not_written_is_not_acknowledged(place: Place, store: RedisStore) -> None:
     update = place.given("update", 4)
     await store.commit(write("a", ABSENT, ONE, update[:1]))

@@ -235,7 +235,7 @@ def test_every_scrape_adds_up_while_a_flood_comes(server: Server, redis_url: str
     ):
         published = pool.submit(publish_until_enough)
         try:
-            # However fast the machine is, this one is of the midst of it.
+            # However fast the machine is, the flood lasts until a scrape is of its midst.
             until(lambda: published.done() or is_of_the_midst(scraped(api)))
         finally:
             enough.set()

@@ -13,7 +13,7 @@ import msgspec
 
 from adapters.redis.commit_script import SCRIPT, SHA
 
-_SECONDS = 4.0  # as long as the service gives a commit
+_SECONDS = 5.0  # as long as the service waits for the answer to a commit
 
 
 class Members(msgspec.Struct, gc=False):
