@@ -72,22 +72,36 @@ class DeadLetterQueue:
         batch = [self._waiting.popleft() for _ in range(min(self._batch_size.now, len(self._waiting)))]
         started = self._clock.monotonic()
         try:
-            await self._dead_letters.add([letter for letter, _ in batch])
-        except BaseException as error:
-            if isinstance(error, StoreUnavailable):
-                if error.kind in _FINAL:
-                    self._drop(batch, "no other try can write them", str(error))
-                    raise
-                if error.overdue:
-                    self._batch_size.timed_out(len(batch))
-            self._waiting.extendleft(reversed(batch))
-            self._trim()
+            errors = await self._dead_letters.add([letter for letter, _ in batch])
+        except StoreUnavailable as error:
+            errors = [error] * len(batch)
+        except BaseException:
+            self._put_back(batch)
             raise
+        # To write those again that were taken, with the others, would keep them twice.
+        self._written([waiting for waiting, why_not in zip(batch, errors, strict=True) if why_not is None])
+        if failure := next(filter(None, errors), None):
+            self._failed([waiting for waiting, why_not in zip(batch, errors, strict=True) if why_not], failure)
+            raise failure
         self._batch_size.answered(self._clock.monotonic() - started)
+
+    def _written(self, batch: Sequence[_Waiting]) -> None:
         for letter, entries in batch:
             self._bytes -= _size(letter)
             self._acknowledgements.add(entries)
         self._tally.dead_letters += len(batch)
+
+    def _failed(self, batch: Sequence[_Waiting], error: StoreUnavailable) -> None:
+        if error.kind in _FINAL:
+            self._drop(batch, "no other try can write them", str(error))
+            return
+        if error.overdue:
+            self._batch_size.timed_out(len(batch))
+        self._put_back(batch)
+
+    def _put_back(self, batch: Sequence[_Waiting]) -> None:
+        self._waiting.extendleft(reversed(batch))
+        self._trim()
 
     def _trim(self) -> None:
         dropped: list[_Waiting] = []

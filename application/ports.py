@@ -236,8 +236,8 @@ class DeadLetter:
 class DeadLetters(Protocol):
     """A capped list of dead letters, oldest first; past the cap the oldest go."""
 
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Append in order. Raises StoreUnavailable; then some may have been added."""
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
+        """Append in order; for each None, or why it was not added. Raises StoreUnavailable, which is why none was."""
         ...
 
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:

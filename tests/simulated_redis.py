@@ -183,13 +183,14 @@ class Client:
         if fault:
             raise StoreUnavailable("timeout", fault)
 
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[None]:
         fault = self._next_fault()
         if fault in ("", "unanswered"):
             self._redis.state.letters += letters
             self._redis.changed()
         if fault:
             raise StoreUnavailable("timeout", fault)
+        return [None] * len(letters)
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -264,21 +264,27 @@ class ScriptedSubscriber:
 
 
 class UnreliableDeadLetters(MemoryDeadLetters):
-    """Fails so many times as `failures` says; `meanwhile` happens while letters are on their way."""
+    """Fails so many times as `failures` says, and refuses so many letters; `meanwhile` happens while some are on
+    their way."""
 
     def __init__(self) -> None:
         super().__init__(maxlen=1_000_000)
         self.failures = 0
+        self.refusals = 0
         self.kind = "oom"
         self.meanwhile: Callable[[], None] = lambda: None
 
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
         self.meanwhile()
         if self.failures:
             self.failures -= 1
-            executes_until = math.inf if self.kind == "timeout" else None
-            raise StoreUnavailable(self.kind, "OOM command not allowed", executes_until=executes_until)
-        await super().add(letters)
+            raise self._error()
+        refused, self.refusals = min(self.refusals, len(letters)), 0
+        return [self._error() for _ in range(refused)] + list(await super().add(letters[refused:]))
+
+    def _error(self) -> StoreUnavailable:
+        executes_until = math.inf if self.kind == "timeout" else None
+        return StoreUnavailable(self.kind, "OOM command not allowed", executes_until=executes_until)
 
 
 @dataclass

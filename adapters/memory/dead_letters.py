@@ -14,12 +14,13 @@ class MemoryDeadLetters:
         self._letters: dict[int, DeadLetter] = {}
         self._last_id = 0
 
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[None]:
         for letter in letters:
             self._last_id += 1
             self._letters[self._last_id] = letter
         for oldest in list(islice(self._letters, max(0, len(self._letters) - self._maxlen))):
             del self._letters[oldest]
+        return [None] * len(letters)
 
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:
         behind = ((id_, letter) for id_, letter in self._letters.items() if id_ > int(after or 0))

@@ -146,17 +146,17 @@ class SlotCommands:
 
     async def call(self, *arguments: Argument) -> Any:
         """The reply to one command. Raises StoreUnavailable."""
-        return (await self.calls(arguments))[0]
+        reply = (await self.calls(arguments))[0]
+        if isinstance(reply, StoreUnavailable):
+            raise reply
+        return reply
 
     async def calls(self, *commands: Command) -> list[Any]:
-        """The replies to several, sent in one write. Raises StoreUnavailable; then some may have been executed."""
+        """The replies to several, sent in one write; errors are among them, and raised, as `ClusterCommands.calls`."""
         slot = slot_of(self._key)
         replies = await self._commands.calls([(slot, command) for command in commands])
         before, self._at = self._at, self._commands.node_of(slot)
         self._moves += before not in (None, self._at)
-        for reply in replies:
-            if isinstance(reply, StoreUnavailable):
-                raise reply
         return replies
 
     async def close(self) -> None:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import hiredis
-
 from adapters.redis.cluster_commands import SlotCommands
 from adapters.redis.commands import Commands
-from adapters.redis.error_replies import unavailable
-from application.ports import DeadLetter
+from adapters.redis.error_replies import refusal
+from application.ports import DeadLetter, StoreUnavailable
 
 _FIELDS = {b"payload", b"size", b"reason", b"error", b"channel", b"time"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,11 +20,8 @@ class RedisDeadLetters:
         self._stream = stream
         self._maxlen = maxlen
 
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
-        replies = await self._commands.calls(*(self._xadd(letter) for letter in letters))
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                raise unavailable(reply)
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
+        return [refusal(reply) for reply in await self._commands.calls(*map(self._xadd, letters))]
 
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:
         start = f"({after}" if after else "-"

@@ -1,6 +1,7 @@
 """What an error reply of Redis means, whichever version and whichever way it comes."""
 
 import re
+from typing import Any
 
 import hiredis
 
@@ -25,3 +26,10 @@ def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
     text = _IN_SCRIPT.sub("", without_arguments(reply))
     kind = next((kind for words, kind in _KINDS_BY_TEXT if words.match(text)), text.split(" ", 1)[0].lower())
     return (StoreRefused if kind in _REFUSALS else StoreUnavailable)(kind, text)
+
+
+def refusal(reply: Any) -> StoreUnavailable | None:
+    """Why a command was not executed, by one of the replies to several, from one server or a cluster; None: it was."""
+    if isinstance(reply, hiredis.ReplyError):
+        return unavailable(reply)
+    return reply if isinstance(reply, StoreUnavailable) else None

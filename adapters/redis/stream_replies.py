@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import hiredis
-
-from adapters.redis.error_replies import unavailable
+from adapters.redis.error_replies import refusal
 from application.ports import StoreUnavailable
 
 Stored = tuple[bytes, Sequence[bytes]]
@@ -27,8 +25,8 @@ class Look(NamedTuple):
 
 def told(reply: Any) -> Any:
     """The reply, unless it is an error: raises StoreUnavailable."""
-    if isinstance(reply, hiredis.ReplyError):
-        raise unavailable(reply)
+    if error := refusal(reply):
+        raise error
     return reply
 
 

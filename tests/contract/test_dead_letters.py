@@ -23,6 +23,7 @@ from tests.servers import Server
 TIMEOUT = 5.0  # seconds
 STREAM = "kv-updater:dead-letters"
 CAP = 1000
+LAST_BUT_ONE = "18446744073709551615-18446744073709551614"  # of all ids that a stream can give
 NODE = 100  # entries in a node of a stream, which is trimmed by whole nodes
 
 LETTER = DeadLetter(
@@ -230,16 +231,36 @@ async def test_a_refused_connection_is_told(own: Server) -> None:
     await dead_letters.close()
 
 
-async def test_a_server_without_memory_is_told(own: Server) -> None:
+async def test_each_that_is_added_is_told_as_such(dead_letters: DeadLetters) -> None:
+    assert list(await dead_letters.add(numbered(3))) == [None] * 3
+
+
+async def test_a_server_without_memory_is_told_for_each(own: Server) -> None:
     dead_letters = letters_on(own.url)
     own.command("CONFIG", "SET", "maxmemory", "1")
-    with pytest.raises(StoreUnavailable) as error:
-        await dead_letters.add([LETTER, LETTER])
-    assert error.value.kind == "oom"
+    assert [error and error.kind for error in await dead_letters.add([LETTER, LETTER])] == ["oom"] * 2
     own.command("CONFIG", "SET", "maxmemory", "0")
-    await dead_letters.add([LETTER])
+    assert await dead_letters.add([LETTER]) == [None]
     assert await everything(dead_letters) == [LETTER]
     await dead_letters.close()
+
+
+async def check_only_the_first_finds_room(dead_letters: RedisDeadLetters) -> None:
+    errors = await dead_letters.add(numbered(3))
+    assert [error and error.kind for error in errors] == [None, "err", "err"]
+    assert [letter for _, letter in await dead_letters.read(LAST_BUT_ONE, 10)] == numbered(1)
+    await dead_letters.close()
+
+
+async def test_of_several_those_that_are_added_are_told(own: Server) -> None:
+    own.command("XADD", STREAM, LAST_BUT_ONE, "no", "letter")
+    await check_only_the_first_finds_room(letters_on(own.url))
+
+
+async def test_of_several_those_that_are_added_are_told_on_a_cluster(cluster: RedisCluster) -> None:
+    cluster.command("XADD", STREAM, LAST_BUT_ONE, "no", "letter")
+    commands = SlotCommands(ClusterCommands(cluster.topology(timeout=TIMEOUT), timeout=TIMEOUT), STREAM)
+    await check_only_the_first_finds_room(RedisDeadLetters(commands, STREAM, maxlen=CAP))
 
 
 async def test_a_lost_connection_is_one_error_however_many_letters_were_on_their_way(own: Server) -> None:

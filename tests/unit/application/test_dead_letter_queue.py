@@ -10,6 +10,7 @@ from application.dead_letter_queue import DeadLetterQueue
 from application.events import DeadLettersDropped, DeadLettersFailed
 from application.ports import StoreUnavailable
 from application.tally import Tally
+from domain.entry import Entry
 from domain.errors import Reason, Rejection
 from tests.world import (
     HeldClock,
@@ -166,6 +167,35 @@ async def test_a_failure_loses_nothing_and_keeps_the_order() -> None:
 
     burying.dead_letters.meanwhile = lambda: None
     assert await burying.write_all() == [*numbered(150), b"meanwhile"]
+
+
+async def test_of_a_parcel_that_is_refused_in_part_only_that_part_is_written_again() -> None:
+    burying = Burying()
+    entry = Entry(b"update", b"1-0")
+    burying.queue.add(b"refused", b"update", GARBAGE, [entry])
+    burying.add(*numbered(10))
+    burying.dead_letters.refusals = 1
+
+    with pytest.raises(StoreUnavailable):
+        await burying.queue.write()
+
+    assert (burying.tally.dead_letters, len(burying.queue)) == (10, 1)
+    assert len(burying.acknowledgements) == 0
+    assert await burying.write_all() == [*numbered(10), b"refused"]
+    assert burying.tally.dead_letters == 11
+
+
+@pytest.mark.parametrize("kind", ["wrongtype", "noperm"])
+async def test_of_a_parcel_that_is_denied_in_part_only_that_part_is_dropped(kind: str) -> None:
+    burying = Burying()
+    burying.dead_letters.kind, burying.dead_letters.refusals = kind, 4
+    burying.add(*numbered(10))
+
+    with pytest.raises(StoreUnavailable):
+        await burying.queue.write()
+
+    assert await burying.write_all() == numbered(6, start=4)
+    assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (6, 4)
 
 
 async def test_letters_that_come_back_to_a_full_queue_are_the_oldest_and_go() -> None:
