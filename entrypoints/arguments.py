@@ -149,8 +149,10 @@ def _period(text: str) -> float:
 
 def _run(_: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import run
+    from entrypoints.event_loop import runner
 
-    return asyncio.run(run(loaded.settings))
+    with runner(loaded.settings.busy_poll) as loop:
+        return loop.run(run(loaded.settings))
 
 
 def _demo(given: argparse.Namespace, loaded: Loaded) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .contestants import CEILING, IOREDIS, LOOP, OURS, OURS_FULL, OURS_STREAM
+from .contestants import CEILING, IOREDIS, LOOP, OURS, OURS_BUSY, OURS_FULL, OURS_STREAM
 from .figures import (
     BACKWARDS,
     CPU,
@@ -91,6 +91,8 @@ BARS = (
     Bar("all-different-validate", "rate, times the plain loop's", RATE, 12, at_least=True, against=PLAIN_LOOP),
     Bar("latency", "p50, times the loop's", P50, 1, against=LOOP.name),
     Bar("latency", "p99, times the loop's", P99, 1, against=LOOP.name),
+    Bar("latency", "p50 with busy_poll, times the loop's", P50, 1, of=OURS_BUSY.name, against=LOOP.name),
+    Bar("latency", "p99 with busy_poll, times the loop's", P99, 1, of=OURS_BUSY.name, against=LOOP.name),
     Bar("steady", "p99 µs at 10,000/s", LATE_P99_US, 2_000, of=f"{OURS.name}, 10,000/s"),
     Bar("steady", "p99 µs at 100,000/s", LATE_P99_US, 20_000, of=f"{OURS.name}, 100,000/s"),
     Bar(

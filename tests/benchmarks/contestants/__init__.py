@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "ASYNCIO", "BY_WORD", "CEILING", "FASTSTREAM", "IOREDIS", "LOOP", "NODE_REDIS", "OURS", "OURS_EXPIRY",
-    "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "PIPELINED", "SCRIPT_ALONE", "Contestant", "Started",
+    "ASYNCIO", "BY_WORD", "CEILING", "FASTSTREAM", "IOREDIS", "LOOP", "NODE_REDIS", "OURS", "OURS_BUSY",
+    "OURS_EXPIRY", "OURS_FULL", "OURS_STREAM", "OURS_TWO", "OURS_VALIDATE", "PIPELINED", "SCRIPT_ALONE",
+    "Contestant", "Started",
 ]  # fmt: skip
 
 
@@ -87,6 +88,7 @@ OURS_FULL = replace(
         "http_port": "0",  # a free one: probes, and metrics that are kept
     },
 )
+OURS_BUSY = replace(OURS, name="kv-updater, busy poll", options={"busy_poll": "1ms"})
 OURS_STREAM = replace(OURS, name="kv-updater, stream", transport="stream")
 OURS_TWO = replace(OURS, name="kv-updater, two replicas", processes=2)
 
@@ -109,6 +111,7 @@ BY_WORD: Mapping[str, Contestant] = {
     "validate": OURS_VALIDATE,
     "expiry": OURS_EXPIRY,
     "full": OURS_FULL,
+    "busy": OURS_BUSY,
     "stream": OURS_STREAM,
     "two": OURS_TWO,
     "drain": CEILING,

@@ -14,7 +14,7 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.contestants import LOOP, OURS, SCRIPT_ALONE
+from tests.benchmarks.contestants import LOOP, OURS, OURS_BUSY, SCRIPT_ALONE
 from tests.benchmarks.failure import MeasurementError
 from tests.benchmarks.figures import P50, P99, Sample
 from tests.benchmarks.servers import Server, fresh_server
@@ -88,7 +88,7 @@ class _Subject:
 
 
 def _measure(name: str, session: Session) -> Iterator[Sample]:
-    subjects = [_Subject(contestant) for contestant in session.chosen((LOOP, SCRIPT_ALONE, OURS))]
+    subjects = [_Subject(contestant) for contestant in session.chosen((LOOP, SCRIPT_ALONE, OURS, OURS_BUSY))]
     session.tell(f"{name}: {session.scale.latency_samples:,} samples of each, in turn")
     for _ in range(_STARTS):
         with ExitStack() as stack:
