@@ -124,11 +124,9 @@ class Intake:
     ) -> tuple[Sequence[UpdateMessage], Sequence[Entry | None]]:
         """Those that are valid yet."""
         expiries = [message.expires_at for message in messages]
-        if not any(expiries):
+        if not any(expiries) or min(filter(None, expiries)) > now:
             return messages, entries
         valid = [at is None or at > now for at in expiries]
-        if all(valid):
-            return messages, entries
         self._tally.expired += valid.count(False)
         self._acknowledgements.add([entry for entry, keep in zip(entries, valid, strict=True) if entry and not keep])
         return list(compress(messages, valid)), list(compress(entries, valid))

@@ -2,15 +2,14 @@
 
 Known: RFC 3339 / ISO 8601 (no offset means UTC), `11/22/2026 8:28 PM -0500` with or without seconds,
 epoch seconds or milliseconds as a JSON number, and whatever `strptime` formats are configured.
-Anything else is *unordered*: no error, only no instant. The resolution is one microsecond.
+Anything else is *unordered*: no error, only no instant. The resolution is one microsecond; RFC 3339 is rounded to it.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from operator import itemgetter
-from typing import cast
+from operator import attrgetter
 
 import msgspec
 
@@ -29,7 +28,8 @@ _US_CLOCK = re.compile(
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
 _parse_iso = datetime.fromisoformat
-_fifth = itemgetter(4)
+_parse_rfc_3339 = msgspec.json.Decoder(datetime).decode
+_zone_of = attrgetter("tzinfo")
 _decode_time = msgspec.json.Decoder(str | int | float | None).decode
 
 Time = str | int | float | None
@@ -51,27 +51,16 @@ class InstantReader:
     def of(self, value: Time) -> datetime | None:
         """The member's value."""
         if value.__class__ is str:
-            if value[4:5] == "-" and "\0" not in value:
-                # The straight way of the common form, 2026-11-22T20:28:41Z.
-                try:
-                    instant = _parse_iso(value)
-                    return instant if instant.tzinfo is UTC else _utc(instant)
-                except (ValueError, OverflowError):
-                    pass
+            if value[4:5] == "-" and "\\" not in value and "\0" not in value:
+                # The straight way of the common form, 2026-11-22T20:28:41Z, read by the parser that reads messages.
+                for parse, text in ((_parse_rfc_3339, f'"{value}"'), (_parse_iso, value)):
+                    try:
+                        return _utc(parse(text))
+                    except (msgspec.DecodeError, ValueError, OverflowError):
+                        pass
             if len(value) > _LONGEST:
                 return None
         return self._remembered(value)
-
-    def of_all(self, values: Sequence[Time]) -> Sequence[datetime | None]:
-        """The same of many: together they cost half, where all have the common form."""
-        try:
-            texts = cast("Sequence[str]", values)
-            if set(map(_fifth, texts)) == {"-"} and "\0" not in "".join(texts):
-                instants = list(map(_parse_iso, texts))
-                return [instant if instant.tzinfo is UTC else _utc(instant) for instant in instants]
-        except (TypeError, LookupError, ValueError, OverflowError):
-            pass  # One of them is of another form, or none.
-        return list(map(self.of, values))
 
     def read(self, text: str) -> datetime | None:
         """`text` is the member as it stands in the message: quoted string, number or `null`."""
@@ -102,6 +91,13 @@ class InstantReader:
         # RFC 3339 allows a lower-case `z` and the leap second, which Python's parser does not.
         plain, leaps = _LEAP_SECOND.subn("59", value.upper())
         return _from_iso(plain) + timedelta(seconds=leaps)
+
+
+def in_utc(instants: Sequence[datetime | None]) -> Sequence[datetime | None]:
+    """Those of a parser, which leaves each its zone. Raises OverflowError where UTC has another year than there are."""
+    if all(instants) and set(map(_zone_of, instants)) == {UTC}:
+        return instants
+    return [instant and _utc(instant) for instant in instants]
 
 
 def _from_iso(value: str) -> datetime:

@@ -12,8 +12,8 @@ import msgspec
 
 from domain.errors import Reason, Rejection
 from domain.globs import matcher
-from domain.instants import InstantReader, is_rfc_3339
-from domain.members import MAX_TYPE_BYTES, Members, read_again, why_no_type, why_no_values
+from domain.instants import InstantReader, in_utc, is_rfc_3339
+from domain.members import MAX_TYPE_BYTES, DatedMembers, Members, read_again, why_no_type, why_no_values
 from domain.nesting import MAX_DEPTH, check_depth
 from domain.update_message import UpdateMessage
 
@@ -38,6 +38,9 @@ class ValidationRules:
 
 
 _decode = msgspec.json.Decoder(Members).decode
+_decode_dated = msgspec.json.Decoder(DatedMembers).decode
+_Members = Members | DatedMembers
+_Instants = Sequence[datetime | None]
 
 
 class Validator:
@@ -46,7 +49,6 @@ class Validator:
     def __init__(self, rules: ValidationRules, instants: InstantReader) -> None:
         self._max_bytes = rules.max_message_bytes
         self._instant_of = instants.of
-        self._instants_of = instants.of_all
         self._allowed = matcher(rules.allowed_types)
         self._reserved = frozenset(rules.reserved_types)
         self._reserved_prefixes = tuple(rules.reserved_prefixes)
@@ -93,7 +95,7 @@ class Validator:
         try:
             if not all(map(bytes.isascii, payloads)):
                 b" ".join(payloads).decode()
-            members = list(map(_decode, payloads))
+            members, instants, valid_instants = self._read_all(payloads)
             if longest > _SURELY_FLAT:
                 for payload in payloads:
                     check_depth(payload)
@@ -103,16 +105,27 @@ class Validator:
         types = [each.type for each in members]
         if not self._are_plain(types, [each.values for each in members]):
             return None
-        instants = self._instants_of([each.updated for each in members])
         if not self._checks_times:
             return list(map(UpdateMessage, types, payloads, channels, instants))
-        valid_instants = self._instants_of([each.valid for each in members])
         if not self._strict and not self._grace:
             return list(map(UpdateMessage, types, payloads, channels, instants, valid_instants))
         messages = list(map(UpdateMessage, types, payloads, channels, instants))
         if Rejection in map(type, map(self._check_times, messages, members, valid_instants)):
             return None
         return messages
+
+    def _read_all(self, payloads: Sequence[bytes]) -> tuple[Sequence[_Members], _Instants, _Instants]:
+        """The members of each, and what instants `updated` and, where it matters, `valid` are."""
+        if not self._strict:
+            try:
+                dated = list(map(_decode_dated, payloads))
+                valid = in_utc([each.valid for each in dated]) if self._expires else ()
+                return dated, in_utc([each.updated for each in dated]), valid
+            except (msgspec.DecodeError, OverflowError):
+                pass  # One of them has a time of another form, or is wrong.
+        members = list(map(_decode, payloads))
+        valid = [self._instant_of(each.valid) for each in members] if self._checks_times else ()
+        return members, [self._instant_of(each.updated) for each in members], valid
 
     def _are_plain(self, types: Sequence[str], values: Sequence[msgspec.Raw]) -> bool:
         joined = "".join(types)
@@ -139,7 +152,7 @@ class Validator:
         return self._allowed is not None and not self._allowed(type_)
 
     def _check_times(
-        self, message: UpdateMessage, members: Members, valid_instant: datetime | None
+        self, message: UpdateMessage, members: _Members, valid_instant: datetime | None
     ) -> UpdateMessage | Rejection:
         if self._strict:
             times = (("updated", members.updated, message.instant), ("valid", members.valid, valid_instant))

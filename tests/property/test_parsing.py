@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pytest
@@ -301,8 +302,11 @@ FORMATS = {
     "RFC 3339 in lower case": Format(lambda instant: f'"{_in_utc(instant).isoformat()}z"'.lower(), MICROSECOND),
     "RFC 3339 with an escaped sign": Format(lambda instant: _iso(instant).replace("+", r"\u002B"), MICROSECOND),
     "RFC 3339 in milliseconds": Format(lambda at: json.dumps(at.isoformat(timespec="milliseconds")), MILLISECOND),
-    "RFC 3339 in nanoseconds": Format(
-        lambda at: f'"{_in_utc(at).isoformat(timespec="microseconds")}999Z"', MICROSECOND
+    "RFC 3339 in nanoseconds, rounded down": Format(
+        lambda at: f'"{_in_utc(at).isoformat(timespec="microseconds")}499Z"', MICROSECOND
+    ),
+    "RFC 3339 in nanoseconds, rounded up": Format(
+        lambda at: f'"{_in_utc(at - MICROSECOND).isoformat(timespec="microseconds")}500Z"', MICROSECOND
     ),
     "ISO 8601 with a space": Format(lambda instant: _iso(instant).replace("T", " "), MICROSECOND),
     "ISO 8601 without an offset": Format(lambda instant: json.dumps(_in_utc(instant).isoformat()), MICROSECOND),
@@ -327,7 +331,7 @@ ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(mi
 
 @st.composite
 def written(draw: st.DrawFn, form: Format) -> tuple[datetime, str]:
-    """An instant cut to what the format keeps, and the member that a publisher would write for the whole of it."""
+    """An instant cut to the resolution of the format, and the member that a publisher would write for it."""
     instant = draw(
         st.datetimes(datetime(form.first, 1, 2), datetime(form.last, 12, 30), timezones=ZONES)  # noqa: DTZ001 - see ZONES
     )
@@ -343,6 +347,28 @@ def test_an_instant_is_read_to_the_resolution_of_its_format(name: str, data: st.
 
 
 WRITTEN = st.sampled_from(list(FORMATS.values())).flatmap(written)
+# Around the ends of what there is, and around what one parser takes and the other does not.
+ODD_TIMES = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["2026-11-22", "0000-01-01", "0001-01-01", "9999-12-31", "2026-02-29", "20261122", "2026-W39-7"]),
+    st.sampled_from(["T", "t", " ", "_", "", r"\u0054", "\\\\"]),
+    st.sampled_from(["20:28:41", "00:00:00", "23:59:59", "23:59:60", "24:00:00", "20:28", "202841"]),
+    st.sampled_from(["", ".", ".5", ",5", ".123456", ".1234564", ".1234565", ".9999999", ".999999500000", ".12345x"]),
+    st.sampled_from(["", "Z", "z", "+00:00", "-00:00", "+02:00", "-23:59", "+24:00", "+0200", "+02", r"\u002b02:00"]),
+).map('"{}"'.format)
+
+
+TIMED = st.builds(ValidationRules, strict_timestamps=st.booleans(), expire_at_valid=st.booleans())
+
+
+@given(TIMED, st.lists(WRITTEN.map(itemgetter(1)) | ODD_TIMES | TIMES.map(json.dumps), min_size=1, max_size=4))
+def test_times_of_many_at_once_are_read_as_those_of_one(rules: ValidationRules, times: list[str]) -> None:
+    validator = Validator(rules, INSTANTS)
+    payloads = [f'{{"type":"a","updated":{text},"valid":{text},"values":{{}}}}'.encode() for text in times]
+    for some in (*([payload] for payload in payloads), payloads):
+        together = validator.accept_plain(some, [b"update"] * len(some))
+        alone = [validator.accept(payload, b"update") for payload in some]
+        assert together == (None if Rejection in map(type, alone) else alone)
 
 
 @given(WRITTEN, WRITTEN)

@@ -48,9 +48,17 @@ class TestIso8601:
 
     @pytest.mark.parametrize(
         ("fraction", "microseconds"),
-        [(".5", 500_000), (".25", 250_000), (".123", 123_000), (".123456", 123_456), (".123456789", 123_456)],
+        [
+            (".5", 500_000),
+            (".25", 250_000),
+            (".123", 123_000),
+            (".123456", 123_456),
+            (".123456499", 123_456),
+            (".1234565", 123_457),
+            (".9999999", 1_000_000),
+        ],
     )
-    def test_is_read_to_the_microsecond(self, fraction: str, microseconds: int) -> None:
+    def test_is_rounded_to_the_microsecond(self, fraction: str, microseconds: int) -> None:
         assert read(f"2023-10-01T12:00:00{fraction}Z") == NOON + timedelta(microseconds=microseconds)
 
     def test_is_read_however_json_spells_it(self) -> None:
