@@ -34,9 +34,9 @@ CPU = {FEW: 0.08, DIFFERENT: 0.12}  # of a message, times the loop's, at most; w
 
 # Of a message, at most; another minor version of Python compiles to others.
 OPCODES = {
-    (3, 11): {FEW: 176, DIFFERENT: 286},  # were 153 and 261
-    (3, 12): {FEW: 165, DIFFERENT: 269},  # were 143 and 234
-    (3, 13): {FEW: 155, DIFFERENT: 252},  # were 135 and 219
+    (3, 11): {FEW: 163, DIFFERENT: 280},  # were 142 and 250
+    (3, 12): {FEW: 152, DIFFERENT: 267},  # were 132 and 238
+    (3, 13): {FEW: 144, DIFFERENT: 252},  # were 125 and 225
 }
 
 # Of a message that waits for the store, at most; no version of Python differs by much.
