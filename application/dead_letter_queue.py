@@ -72,18 +72,33 @@ class DeadLetterQueue:
         batch = [self._waiting.popleft() for _ in range(min(self._batch_size.now, len(self._waiting)))]
         started = self._clock.monotonic()
         try:
-            errors = await self._dead_letters.add([letter for letter, _ in batch])
-        except StoreUnavailable as error:
-            errors = [error] * len(batch)
+            errors = await self._add(batch)
         except BaseException:
             self._put_back(batch)
             raise
         # To write those again that were taken, with the others, would keep them twice.
-        self._written([waiting for waiting, why_not in zip(batch, errors, strict=True) if why_not is None])
-        if failure := next(filter(None, errors), None):
-            self._failed([waiting for waiting, why_not in zip(batch, errors, strict=True) if why_not], failure)
-            raise failure
-        self._batch_size.answered(self._clock.monotonic() - started)
+        outcomes = list(zip(batch, errors, strict=True))
+        self._written([waiting for waiting, error in outcomes if error is None])
+        refused = [(waiting, error) for waiting, error in outcomes if error is not None]
+        if not refused:
+            self._batch_size.answered(self._clock.monotonic() - started)
+            return
+        if all(error is not None and error.overdue for error in errors):
+            self._batch_size.timed_out(len(batch))
+        self._put_back([waiting for waiting, error in refused if error.kind not in _FINAL])
+        self._drop_final(refused)
+        first = refused[0][1]
+        try:
+            raise first
+        finally:
+            # It holds this frame: in a circle they would keep the letters until the collector comes by.
+            del first, refused, outcomes, errors
+
+    async def _add(self, batch: Sequence[_Waiting]) -> Sequence[StoreUnavailable | None]:
+        try:
+            return await self._dead_letters.add([letter for letter, _ in batch])
+        except StoreUnavailable as error:
+            return [error] * len(batch)
 
     def _written(self, batch: Sequence[_Waiting]) -> None:
         for letter, entries in batch:
@@ -91,13 +106,10 @@ class DeadLetterQueue:
             self._acknowledgements.add(entries)
         self._tally.dead_letters += len(batch)
 
-    def _failed(self, batch: Sequence[_Waiting], error: StoreUnavailable) -> None:
-        if error.kind in _FINAL:
-            self._drop(batch, "no other try can write them", str(error))
-            return
-        if error.overdue:
-            self._batch_size.timed_out(len(batch))
-        self._put_back(batch)
+    def _drop_final(self, refused: Sequence[tuple[_Waiting, StoreUnavailable]]) -> None:
+        final = [(waiting, error) for waiting, error in refused if error.kind in _FINAL]
+        if final:
+            self._drop([waiting for waiting, _ in final], "no other try can write them", str(final[0][1]))
 
     def _put_back(self, batch: Sequence[_Waiting]) -> None:
         self._waiting.extendleft(reversed(batch))

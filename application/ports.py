@@ -237,7 +237,8 @@ class DeadLetters(Protocol):
     """A capped list of dead letters, oldest first; past the cap the oldest go."""
 
     async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
-        """Append in order; for each None, or why it was not added. Raises StoreUnavailable, which is why none was."""
+        """Append in order; for each None, or why it was refused, or perhaps not reached. Raises StoreUnavailable where
+        it cannot tell them apart: some may have been added."""
         ...
 
     async def read(self, after: str, count: int) -> Sequence[tuple[str, DeadLetter]]:

@@ -2,7 +2,7 @@
 
 Known: RFC 3339 / ISO 8601 (no offset means UTC), `11/22/2026 8:28 PM -0500` with or without seconds,
 epoch seconds or milliseconds as a JSON number, and whatever `strptime` formats are configured.
-Anything else is *unordered*: no error, only no instant. The resolution is one microsecond; RFC 3339 is rounded to it.
+Anything else is *unordered*: no error, only no instant. What is finer than a microsecond is rounded.
 """
 
 import re
@@ -27,6 +27,9 @@ _US_CLOCK = re.compile(
 )
 _LEAP_SECOND = re.compile(r"(?<=:[0-5]\d:)60(?=\D|$)", re.ASCII)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)", re.ASCII | re.IGNORECASE)
+_ROUNDED_UP = re.compile(r"[.,]\d{6}[5-9]", re.ASCII)
+_MICROSECOND = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _parse_iso = datetime.fromisoformat
 _parse_rfc_3339 = msgspec.json.Decoder(datetime).decode
 _zone_of = attrgetter("tzinfo")
@@ -51,13 +54,13 @@ class InstantReader:
     def of(self, value: Time) -> datetime | None:
         """The member's value."""
         if value.__class__ is str:
-            if value[4:5] == "-" and "\\" not in value and "\0" not in value:
-                # The straight way of the common form, 2026-11-22T20:28:41Z, read by the parser that reads messages.
-                for parse, text in ((_parse_rfc_3339, f'"{value}"'), (_parse_iso, value)):
-                    try:
-                        return _utc(parse(text))
-                    except (msgspec.DecodeError, ValueError, OverflowError):
-                        pass
+            # The common form, 2026-11-22T20:28:41Z, is left to the parser that reads whole messages. It takes no date
+            # alone, no offset of hours alone, and what follows a backslash for something else.
+            if value[4:5] == "-" and value[-3] not in "+-" and "\\" not in value:
+                try:
+                    return _utc(_parse_rfc_3339(f'"{value}"'))
+                except (msgspec.DecodeError, ValueError, OverflowError):
+                    pass
             if len(value) > _LONGEST:
                 return None
         return self._remembered(value)
@@ -81,6 +84,11 @@ class InstantReader:
             return None
 
     def _read_string(self, value: str) -> datetime | None:
+        if value[4:5] == "-":
+            try:
+                return _from_iso(value)
+            except ValueError:
+                pass
         if family := _US_CLOCK.fullmatch(value):
             return _utc(_from_us_clock(family))
         for form in self._formats:
@@ -94,10 +102,17 @@ class InstantReader:
 
 
 def in_utc(instants: Sequence[datetime | None]) -> Sequence[datetime | None]:
-    """Those of a parser, which leaves each its zone. Raises OverflowError where UTC has another year than there are."""
+    """Those of a parser, which leaves each its zone; None, too, is what in UTC is in no year that there is."""
     if all(instants) and set(map(_zone_of, instants)) == {UTC}:
         return instants
-    return [instant and _utc(instant) for instant in instants]
+    return [instant and _perhaps_in_utc(instant) for instant in instants]
+
+
+def _perhaps_in_utc(instant: datetime) -> datetime | None:
+    try:
+        return _utc(instant)
+    except OverflowError:
+        return None
 
 
 def _from_iso(value: str) -> datetime:
@@ -105,7 +120,9 @@ def _from_iso(value: str) -> datetime:
     # milliseconds sent as a string, as 23:00 on the first day of 1701. After a zero character it reads nothing.
     if "\0" in value or (len(value) > len("YYYYMMDD") and value[:9].isdigit()):
         raise ValueError("no separator between date and time, or a zero character")
-    return _utc(_parse_iso(value))
+    instant = _utc(_parse_iso(value))
+    # Python cuts what is finer than a microsecond; the parser of messages rounds it.
+    return instant + _MICROSECOND if _ROUNDED_UP.search(value) and instant < _LAST else instant
 
 
 def _utc(instant: datetime) -> datetime:

@@ -26,7 +26,7 @@ class Members(msgspec.Struct, gc=False):
 
 
 class DatedMembers(msgspec.Struct, gc=False):
-    """The same of a message whose times are RFC 3339, or none: the parser has read them, in half the time."""
+    """The same of a message whose times are such as the parser can read by itself, or none: RFC 3339, nearly."""
 
     type: str
     values: msgspec.Raw

@@ -4,9 +4,10 @@ The rules are checked in the order of `Reason`: size before any parsing, then JS
 members, then the type, then the times.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -39,8 +40,7 @@ class ValidationRules:
 
 _decode = msgspec.json.Decoder(Members).decode
 _decode_dated = msgspec.json.Decoder(DatedMembers).decode
-_Members = Members | DatedMembers
-_Instants = Sequence[datetime | None]
+_ReadTimes = Callable[[Sequence[Any]], Sequence[datetime | None]]
 
 
 class Validator:
@@ -95,7 +95,7 @@ class Validator:
         try:
             if not all(map(bytes.isascii, payloads)):
                 b" ".join(payloads).decode()
-            members, instants, valid_instants = self._read_all(payloads)
+            members, instants_of = self._read_all(payloads)
             if longest > _SURELY_FLAT:
                 for payload in payloads:
                     check_depth(payload)
@@ -105,8 +105,10 @@ class Validator:
         types = [each.type for each in members]
         if not self._are_plain(types, [each.values for each in members]):
             return None
+        instants = instants_of([each.updated for each in members])
         if not self._checks_times:
             return list(map(UpdateMessage, types, payloads, channels, instants))
+        valid_instants = instants_of([each.valid for each in members])
         if not self._strict and not self._grace:
             return list(map(UpdateMessage, types, payloads, channels, instants, valid_instants))
         messages = list(map(UpdateMessage, types, payloads, channels, instants))
@@ -114,18 +116,14 @@ class Validator:
             return None
         return messages
 
-    def _read_all(self, payloads: Sequence[bytes]) -> tuple[Sequence[_Members], _Instants, _Instants]:
-        """The members of each, and what instants `updated` and, where it matters, `valid` are."""
+    def _read_all(self, payloads: Sequence[bytes]) -> tuple[Sequence[Members | DatedMembers], _ReadTimes]:
+        """The members of each, and how the times are read that they have."""
         if not self._strict:
             try:
-                dated = list(map(_decode_dated, payloads))
-                valid = in_utc([each.valid for each in dated]) if self._expires else ()
-                return dated, in_utc([each.updated for each in dated]), valid
-            except (msgspec.DecodeError, OverflowError):
+                return list(map(_decode_dated, payloads)), in_utc
+            except msgspec.DecodeError:
                 pass  # One of them has a time of another form, or is wrong.
-        members = list(map(_decode, payloads))
-        valid = [self._instant_of(each.valid) for each in members] if self._checks_times else ()
-        return members, [self._instant_of(each.updated) for each in members], valid
+        return list(map(_decode, payloads)), lambda times: list(map(self._instant_of, times))
 
     def _are_plain(self, types: Sequence[str], values: Sequence[msgspec.Raw]) -> bool:
         joined = "".join(types)
@@ -152,7 +150,7 @@ class Validator:
         return self._allowed is not None and not self._allowed(type_)
 
     def _check_times(
-        self, message: UpdateMessage, members: _Members, valid_instant: datetime | None
+        self, message: UpdateMessage, members: Members | DatedMembers, valid_instant: datetime | None
     ) -> UpdateMessage | Rejection:
         if self._strict:
             times = (("updated", members.updated, message.instant), ("valid", members.valid, valid_instant))

@@ -149,10 +149,9 @@ def _period(text: str) -> float:
 
 def _run(_: argparse.Namespace, loaded: Loaded) -> int:
     from entrypoints.commands import run
-    from entrypoints.event_loop import runner
+    from entrypoints.event_loop import run_waiting
 
-    with runner(loaded.settings.busy_poll) as loop:
-        return loop.run(run(loaded.settings))
+    return run_waiting(run(loaded.settings), busy_poll=loaded.settings.busy_poll)
 
 
 def _demo(given: argparse.Namespace, loaded: Loaded) -> int:

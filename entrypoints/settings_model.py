@@ -99,9 +99,9 @@ class Settings(BaseSettings):
     memory each costs about 600 bytes more."""
     max_batch: Annotated[Count, Field(le=3000)] = 1000
     """Number of keys in one commit, at most; after one without an answer in time the next ones are smaller."""
-    busy_poll: Annotated[Seconds, Field(le=1)] = 0.0
-    """How long `run` goes on looking for the next message before it sleeps: one that comes in that time is stored
-    sooner, for which a core is busy all the while."""
+    busy_poll: Annotated[Seconds, Field(le=0.01)] = 0.0
+    """How long `run` looks for the next message, with a busy core, before it sleeps: one that comes in that time is
+    stored sooner."""
     probe_interval: Seconds = 5.0
     """How often to prove that messages come through and the store takes writes; 0: of messages never, for an account
     that may not publish."""

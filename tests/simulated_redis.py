@@ -183,7 +183,7 @@ class Client:
         if fault:
             raise StoreUnavailable("timeout", fault)
 
-    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[None]:
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
         fault = self._next_fault()
         if fault in ("", "unanswered"):
             self._redis.state.letters += letters

@@ -264,27 +264,28 @@ class ScriptedSubscriber:
 
 
 class UnreliableDeadLetters(MemoryDeadLetters):
-    """Fails so many times as `failures` says, and refuses so many letters; `meanwhile` happens while some are on
-    their way."""
+    """Fails so many times as `failures` says, then once refuses the first letters for these `kinds` of reasons;
+    `meanwhile` happens while letters are on their way."""
 
     def __init__(self) -> None:
         super().__init__(maxlen=1_000_000)
         self.failures = 0
-        self.refusals = 0
         self.kind = "oom"
+        self.kinds: list[str] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
         self.meanwhile()
         if self.failures:
             self.failures -= 1
-            raise self._error()
-        refused, self.refusals = min(self.refusals, len(letters)), 0
-        return [self._error() for _ in range(refused)] + list(await super().add(letters[refused:]))
+            raise _refusal(self.kind)
+        kinds, self.kinds = self.kinds[: len(letters)], []
+        return [*map(_refusal, kinds), *await super().add(letters[len(kinds) :])]
 
-    def _error(self) -> StoreUnavailable:
-        executes_until = math.inf if self.kind == "timeout" else None
-        return StoreUnavailable(self.kind, "OOM command not allowed", executes_until=executes_until)
+
+def _refusal(kind: str) -> StoreUnavailable:
+    executes_until = math.inf if kind == "timeout" else None
+    return StoreUnavailable(kind, "OOM command not allowed", executes_until=executes_until)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import islice
 
-from application.ports import DeadLetter
+from application.ports import DeadLetter, StoreUnavailable
 
 
 class MemoryDeadLetters:
@@ -14,7 +14,7 @@ class MemoryDeadLetters:
         self._letters: dict[int, DeadLetter] = {}
         self._last_id = 0
 
-    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[None]:
+    async def add(self, letters: Sequence[DeadLetter]) -> Sequence[StoreUnavailable | None]:
         for letter in letters:
             self._last_id += 1
             self._letters[self._last_id] = letter

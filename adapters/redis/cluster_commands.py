@@ -152,7 +152,10 @@ class SlotCommands:
         return reply
 
     async def calls(self, *commands: Command) -> list[Any]:
-        """The replies to several, sent in one write; errors are among them, and raised, as `ClusterCommands.calls`."""
+        """The replies to several, sent in one write. Errors are among them as StoreUnavailable, and so is a lost node.
+
+        Raises StoreUnavailable where no node has ever told the slots.
+        """
         slot = slot_of(self._key)
         replies = await self._commands.calls([(slot, command) for command in commands])
         before, self._at = self._at, self._commands.node_of(slot)

@@ -29,7 +29,10 @@ def unavailable(reply: hiredis.ReplyError) -> StoreUnavailable:
 
 
 def refusal(reply: Any) -> StoreUnavailable | None:
-    """Why a command was not executed, by one of the replies to several, from one server or a cluster; None: it was."""
+    """What one of the replies to several commands says against it; None: it was executed.
+
+    One server says so by an error reply; a cluster's is a StoreUnavailable by then, as is that its node was lost.
+    """
     if isinstance(reply, hiredis.ReplyError):
         return unavailable(reply)
     return reply if isinstance(reply, StoreUnavailable) else None

@@ -52,7 +52,8 @@ def test_each_has_its_flag_its_variable_its_default_and_a_sentence(option: Optio
 def test_what_is_just_within_a_bound_is_taken_and_what_is_beyond_is_not(
     key: str, side: str, number: str, unit: str
 ) -> None:
-    step = -1 if side == "at most" else 1
+    size = 0.001 if unit == "s" else 1
+    step = -size if side == "at most" else size
     assert _is_taken(key, f"{number}{unit}") is (side != "more than")
     assert _is_taken(key, f"{float(number) + step:.15g}{unit}")
     assert not _is_taken(key, f"{float(number) - step:.15g}{unit}")

@@ -1,6 +1,8 @@
 """Dead letters wait until they are written, in order and within bounds."""
 
 import asyncio
+import contextlib
+import gc
 
 import pytest
 
@@ -8,7 +10,7 @@ from application.acknowledgements import Acknowledgements
 from application.backoff import Backoff
 from application.dead_letter_queue import DeadLetterQueue
 from application.events import DeadLettersDropped, DeadLettersFailed
-from application.ports import StoreUnavailable
+from application.ports import DeadLetter, StoreUnavailable
 from application.tally import Tally
 from domain.entry import Entry
 from domain.errors import Reason, Rejection
@@ -174,7 +176,7 @@ async def test_of_a_parcel_that_is_refused_in_part_only_that_part_is_written_aga
     entry = Entry(b"update", b"1-0")
     burying.queue.add(b"refused", b"update", GARBAGE, [entry])
     burying.add(*numbered(10))
-    burying.dead_letters.refusals = 1
+    burying.dead_letters.kinds = ["oom"]
 
     with pytest.raises(StoreUnavailable):
         await burying.queue.write()
@@ -183,12 +185,55 @@ async def test_of_a_parcel_that_is_refused_in_part_only_that_part_is_written_aga
     assert len(burying.acknowledgements) == 0
     assert await burying.write_all() == [*numbered(10), b"refused"]
     assert burying.tally.dead_letters == 11
+    assert len(burying.acknowledgements) == 1
+
+
+async def test_each_of_a_parcel_is_kept_or_dropped_for_what_it_was_refused_for() -> None:
+    burying = Burying()
+    burying.dead_letters.kinds = ["oom", "noperm", "oom"]
+    burying.add(*numbered(5))
+
+    with pytest.raises(StoreUnavailable):
+        await burying.queue.write()
+
+    assert await burying.write_all() == [b"3", b"4", b"0", b"2"]
+    assert (burying.tally.dead_letters, burying.tally.dead_letters_dropped) == (4, 1)
+
+
+@pytest.mark.parametrize(("late", "next_parcel"), [(100, 50), (60, 60), (1, 1)])
+async def test_only_a_parcel_that_is_late_as_a_whole_was_too_large(late: int, next_parcel: int) -> None:
+    burying = Burying()
+    burying.dead_letters.kinds = ["timeout"] * late
+    burying.add(*numbered(100))
+
+    with pytest.raises(StoreUnavailable):
+        await burying.queue.write()
+
+    written = len(await burying.written())
+    await burying.queue.write()
+    assert len(await burying.written()) - written == next_parcel
+
+
+@pytest.mark.parametrize("refused", [1, 10])
+async def test_what_was_dropped_is_given_back_at_once_and_not_when_the_collector_comes_by(refused: int) -> None:
+    burying = Burying()
+    burying.dead_letters.kinds = ["noperm"] * refused
+    burying.add(*numbered(10))
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(StoreUnavailable):
+            await burying.queue.write()
+        in_memory = [each for each in gc.get_objects() if isinstance(each, DeadLetter)]
+        assert len(in_memory) == len(await burying.written()) == 10 - refused
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("kind", ["wrongtype", "noperm"])
 async def test_of_a_parcel_that_is_denied_in_part_only_that_part_is_dropped(kind: str) -> None:
     burying = Burying()
-    burying.dead_letters.kind, burying.dead_letters.refusals = kind, 4
+    burying.dead_letters.kinds = [kind] * 4
     burying.add(*numbered(10))
 
     with pytest.raises(StoreUnavailable):

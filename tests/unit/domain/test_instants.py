@@ -58,8 +58,18 @@ class TestIso8601:
             (".9999999", 1_000_000),
         ],
     )
-    def test_is_rounded_to_the_microsecond(self, fraction: str, microseconds: int) -> None:
-        assert read(f"2023-10-01T12:00:00{fraction}Z") == NOON + timedelta(microseconds=microseconds)
+    def test_is_rounded_to_the_microsecond_in_every_form(self, fraction: str, microseconds: int) -> None:
+        instant = NOON + timedelta(microseconds=microseconds)
+        assert read(f"2023-10-01T12:00:00{fraction}Z") == instant
+        assert read(f"2023-10-01T14:00:00{fraction}+02") == instant
+        assert read(f"20231001T120000{fraction.replace('.', ',')}Z") == instant
+        assert read(f"2023-10-01T11:59:60{fraction}Z") == instant
+
+    def test_the_last_instant_of_all_is_not_rounded_out_of_the_calendar(self) -> None:
+        assert read("9999-12-31T23:59:59.9999999Z") == datetime.max.replace(tzinfo=UTC)
+
+    def test_what_is_written_with_a_backslash_is_not_read_as_what_json_makes_of_it(self) -> None:
+        assert InstantReader().of(r"2023-10-01\u005412:00:00Z") is None
 
     def test_is_read_however_json_spells_it(self) -> None:
         reader = InstantReader()

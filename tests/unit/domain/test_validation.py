@@ -58,6 +58,8 @@ def timed(updated: bytes = RFC_3339_NOON, valid: bytes = RFC_3339_NOON) -> bytes
         b',"updated":"10/1/2023 8:00 AM -0400"',
         b',"updated":null',
         b',"updated":1e9',
+        b',"updated":"0001-01-01T00:00:00+02:00"',
+        b',"updated":"9999-12-31T23:59:59.9999999Z"',
     ],
 )
 def test_what_is_plain_is_judged_with_others(rest: bytes) -> None:
