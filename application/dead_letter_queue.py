@@ -76,23 +76,16 @@ class DeadLetterQueue:
         except BaseException:
             self._put_back(batch)
             raise
-        # To write those again that were taken, with the others, would keep them twice.
-        outcomes = list(zip(batch, errors, strict=True))
-        self._written([waiting for waiting, error in outcomes if error is None])
-        refused = [(waiting, error) for waiting, error in outcomes if error is not None]
-        if not refused:
+        if not any(errors):
             self._batch_size.answered(self._clock.monotonic() - started)
-            return
-        if all(error is not None and error.overdue for error in errors):
+        elif all(error and error.overdue for error in errors):
             self._batch_size.timed_out(len(batch))
-        self._put_back([waiting for waiting, error in refused if error.kind not in _FINAL])
-        self._drop_final(refused)
-        first = refused[0][1]
-        try:
-            raise first
-        finally:
-            # It holds this frame: in a circle they would keep the letters until the collector comes by.
-            del first, refused, outcomes, errors
+        if (failure := self._settled(batch, errors)) is not None:
+            try:
+                raise failure
+            finally:
+                # It holds this frame: in a circle they would keep the letters until the collector comes by.
+                del failure, errors
 
     async def _add(self, batch: Sequence[_Waiting]) -> Sequence[StoreUnavailable | None]:
         try:
@@ -100,16 +93,21 @@ class DeadLetterQueue:
         except StoreUnavailable as error:
             return [error] * len(batch)
 
-    def _written(self, batch: Sequence[_Waiting]) -> None:
-        for letter, entries in batch:
+    def _settled(
+        self, batch: Sequence[_Waiting], errors: Sequence[StoreUnavailable | None]
+    ) -> StoreUnavailable | None:
+        """Each by its own answer: to write all of them again would keep some twice. The first thing that failed."""
+        outcomes = list(zip(batch, errors, strict=True))
+        failures = list(filter(None, errors))
+        for letter, entries in [waiting for waiting, error in outcomes if error is None]:
             self._bytes -= _size(letter)
             self._acknowledgements.add(entries)
-        self._tally.dead_letters += len(batch)
-
-    def _drop_final(self, refused: Sequence[tuple[_Waiting, StoreUnavailable]]) -> None:
-        final = [(waiting, error) for waiting, error in refused if error.kind in _FINAL]
-        if final:
-            self._drop([waiting for waiting, _ in final], "no other try can write them", str(final[0][1]))
+        self._tally.dead_letters += len(batch) - len(failures)
+        if final := [waiting for waiting, error in outcomes if error and error.kind in _FINAL]:
+            why = next(str(error) for error in failures if error.kind in _FINAL)
+            self._drop(final, "no other try can write them", why)
+        self._put_back([waiting for waiting, error in outcomes if error and error.kind not in _FINAL])
+        return next(iter(failures), None)
 
     def _put_back(self, batch: Sequence[_Waiting]) -> None:
         self._waiting.extendleft(reversed(batch))
