@@ -93,9 +93,7 @@ class DeadLetterQueue:
         except StoreUnavailable as error:
             return [error] * len(batch)
 
-    def _settled(
-        self, batch: Sequence[_Waiting], errors: Sequence[StoreUnavailable | None]
-    ) -> StoreUnavailable | None:
+    def _settled(self, batch: Sequence[_Waiting], errors: Sequence[StoreUnavailable | None]) -> StoreUnavailable | None:
         """Each by its own answer: to write all of them again would keep some twice. The first thing that failed."""
         outcomes = list(zip(batch, errors, strict=True))
         failures = list(filter(None, errors))
