@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 
-from application.ports import DeadLetter
+from application.ports import DeadLetter, StoreUnavailable
 from entrypoints.commands import container_with_a_server
 from entrypoints.container import Container
 from entrypoints.runner import opened
@@ -14,16 +14,22 @@ _PAGE = 100
 
 
 async def dead_letters(settings: Settings, action: str, *, as_json: bool) -> int:
-    """`list`, `replay` (publish on the channel it came from, then remove) or `purge`."""
+    """`list`, `replay` (publish on the channel it came from, then remove) or `purge`. Raises SettingsError where there
+    is no such stream."""
     if settings.dead_letter_stream is None:
         raise SettingsError("dead_letter_stream: not set, so there are no dead letters")
     container = container_with_a_server(settings)
-    async with opened(container):
-        if action == "list":
-            return await _list(container, as_json=as_json)
-        if action == "replay":
-            return await _replay(container)
-        return await _purge(container)
+    try:
+        async with opened(container):
+            if action == "list":
+                return await _list(container, as_json=as_json)
+            if action == "replay":
+                return await _replay(container)
+            return await _purge(container)
+    except StoreUnavailable as error:
+        if error.kind != "wrongtype":
+            raise
+        raise SettingsError(f"dead_letter_stream: {settings.dead_letter_stream} is no stream") from None
 
 
 async def _list(container: Container, *, as_json: bool) -> int:

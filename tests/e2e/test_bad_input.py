@@ -256,6 +256,16 @@ class TestDeadLetters:
         # Whole nodes of the stream are trimmed, of a hundred entries each.
         assert 100 <= server.command("XLEN", "letters") <= 200
 
+    @pytest.mark.parametrize("action", ["list", "replay", "purge"])
+    def test_where_something_else_is_under_its_key_the_setting_is_named(
+        self, server: Server, redis_url: str, tmp_path: Path, action: str
+    ) -> None:
+        server.command("SET", "letters", "mine")
+        done = self.letters(action, redis_url, tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == "kv-updater: dead_letter_stream: letters is no stream\n"
+        assert stored(server) == {"letters": b"mine"}
+
     def test_without_a_stream_there_is_one_line_that_says_so(self, redis_url: str, tmp_path: Path) -> None:
         done = command("dead-letters", "list", directory=tmp_path, env={"KV_UPDATER_REDIS_URL": redis_url})
 
