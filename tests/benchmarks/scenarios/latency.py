@@ -21,10 +21,10 @@ from tests.benchmarks.servers import Server, fresh_server
 from tests.benchmarks.wire import packed
 from tests.benchmarks.workload import message, publish_command
 
-from .scenario import Outcome, Scenario, attempt
+from .scenario import Outcome, Scenario, attempt, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.benchmarks.contestants import Contestant
     from tests.benchmarks.processes import Child
@@ -93,7 +93,7 @@ def _measure(name: str, session: Session) -> Iterator[Sample]:
     for _ in range(_STARTS):
         with ExitStack() as stack:
             for subject in subjects:
-                _guarded(subject, partial(subject.start, stack, session))
+                guarded(subject, partial(subject.start, stack, session))
             gc.disable()
             stack.callback(gc.enable)
             _take_in_turn(subjects, session.scale.latency_samples // _STARTS)
@@ -104,16 +104,8 @@ def _measure(name: str, session: Session) -> Iterator[Sample]:
 def _take_in_turn(subjects: Sequence[_Subject], samples: int) -> None:
     for first in range(0, samples, _BLOCK):
         for subject in subjects:
-            _guarded(subject, partial(subject.take, _BLOCK_WARM_UP, counted=False))
-            _guarded(subject, partial(subject.take, min(_BLOCK, samples - first)))
-
-
-def _guarded(subject: _Subject, step: Callable[[], None]) -> None:
-    if subject.failure is None:
-        try:
-            step()
-        except (MeasurementError, OSError) as error:
-            subject.failure = error
+            guarded(subject, partial(subject.take, _BLOCK_WARM_UP, counted=False))
+            guarded(subject, partial(subject.take, min(_BLOCK, samples - first)))
 
 
 def _percentile(seconds: list[float], percent: int) -> float:

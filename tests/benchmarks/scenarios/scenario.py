@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tests.benchmarks.failure import CannotRunHere, MeasurementError
 from tests.benchmarks.figures import Sample
@@ -50,6 +50,21 @@ def attempt(scenario: str, contestant: str, session: Session, measure: Callable[
     except (MeasurementError, OSError) as error:
         outcome = Outcome({}, failure=str(error) or type(error).__name__)
     return Sample(scenario, contestant, session.round, outcome.figures, outcome.failure, outcome.note)
+
+
+class Subject(Protocol):
+    """What is measured in several steps, by turns with others. After its first error it is not measured again."""
+
+    failure: Exception | None
+
+
+def guarded(subject: Subject, step: Callable[[], None]) -> None:
+    """One step of its measurement, if none has failed."""
+    if subject.failure is None:
+        try:
+            step()
+        except (MeasurementError, OSError) as error:
+            subject.failure = error
 
 
 def in_turn(scenario: str, session: Session, ways: Mapping[str, Callable[[], Outcome]]) -> Iterator[Sample]:

@@ -46,8 +46,13 @@ def test_where_there_are_more_keys_than_messages_none_is_used_twice() -> None:
     assert len(set(order(1_000, 100))) == 100
 
 
-def test_a_key_that_had_no_turn_keeps_what_it_was_filled_with(tmp_path: Path) -> None:
-    turns = build_turns(tmp_path / "commands", keys=10, messages=4, first=100)
-    used = list(order(10, 4))
-    assert [turns.last[key] for key in used] == [100, 101, 102, 103]
-    assert all(turns.last[key] == key for key in range(10) if key not in used)
+def test_windows_go_on_one_from_another_and_a_key_that_had_no_turn_keeps_what_it_was_filled_with(
+    tmp_path: Path,
+) -> None:
+    turns = build_turns(tmp_path / "commands", keys=30, messages=5, first=100)
+    used = list(order(30, 20))
+    assert [turns.last[key] for key in used] == list(range(100, 120))
+    assert all(turns.last[key] == key for key in range(30) if key not in used)
+    sent = [path.read_bytes().count(b"PUBLISH") for path in turns.commands]
+    assert sent == [5, 5, 5, 5]
+    assert message(105, used[5]).payload in turns.commands[1].read_bytes()
