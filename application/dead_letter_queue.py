@@ -105,7 +105,7 @@ class DeadLetterQueue:
             why = next(str(error) for error in failures if error.kind in _FINAL)
             self._drop(final, "no other try can write them", why)
         self._put_back([waiting for waiting, error in outcomes if error and error.kind not in _FINAL])
-        return next(iter(failures), None)
+        return failures[0] if failures else None
 
     def _put_back(self, batch: Sequence[_Waiting]) -> None:
         self._waiting.extendleft(reversed(batch))

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from application.ports import DeadLetter, StoreUnavailable
 from entrypoints.commands import container_with_a_server
@@ -14,22 +14,16 @@ _PAGE = 100
 
 
 async def dead_letters(settings: Settings, action: str, *, as_json: bool) -> int:
-    """`list`, `replay` (publish on the channel it came from, then remove) or `purge`. Raises SettingsError where there
-    is no such stream."""
+    """`list`, `replay` (publish on the channel it came from, then remove) or `purge`."""
     if settings.dead_letter_stream is None:
         raise SettingsError("dead_letter_stream: not set, so there are no dead letters")
     container = container_with_a_server(settings)
-    try:
-        async with opened(container):
-            if action == "list":
-                return await _list(container, as_json=as_json)
-            if action == "replay":
-                return await _replay(container)
-            return await _purge(container)
-    except StoreUnavailable as error:
-        if error.kind != "wrongtype":
-            raise
-        raise SettingsError(f"dead_letter_stream: {settings.dead_letter_stream} is no stream") from None
+    async with opened(container):
+        if action == "list":
+            return await _list(container, as_json=as_json)
+        if action == "replay":
+            return await _replay(container)
+        return await _purge(container)
 
 
 async def _list(container: Container, *, as_json: bool) -> int:
@@ -74,23 +68,32 @@ async def _replay(container: Container) -> int:
 
 async def _purge(container: Container) -> int:
     removed = 0
-    letters = container.dead_letters()
-    while page := await letters.read("", _PAGE):
-        removed += await letters.remove([id_ for id_, _ in page])
+    while page := await _page(container, ""):
+        removed += await container.dead_letters().remove([id_ for id_, _ in page])
     print(f"{removed} removed")
     return 0
 
 
 async def _all(container: Container) -> AsyncIterator[tuple[str, DeadLetter]]:
     """Those that are there now: what a replay adds at the end is for the next time."""
-    letters = container.dead_letters()
     last = ""
-    while page := await letters.read(last, _PAGE):
+    while page := await _page(container, last):
         last = page[-1][0]
     after = ""
-    while page := await letters.read(after, _PAGE):
+    while page := await _page(container, after):
         for id_, letter in page:
             after = id_
             yield id_, letter
             if id_ == last:
                 return
+
+
+async def _page(container: Container, after: str) -> Sequence[tuple[str, DeadLetter]]:
+    """The next of them. Raises SettingsError where the key of their stream holds something else."""
+    try:
+        page: Sequence[tuple[str, DeadLetter]] = await container.dead_letters().read(after, _PAGE)
+    except StoreUnavailable as error:
+        if error.kind != "wrongtype":
+            raise
+        raise SettingsError(f"dead_letter_stream: {container.settings().dead_letter_stream} is no stream") from None
+    return page

@@ -25,6 +25,8 @@ _SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
         ("settings.http_port", 0),
         ("settings.http_host", "127.0.0.1"),
         ("settings.claim_after", "5min"),
+        ("settings.busy_poll", "11ms"),
+        ("settings.busy_poll", "1s"),
         ("settings.max_message_bytes", "1MB"),
         ("secret.redis", ""),
         ("secret.redis_url", ""),

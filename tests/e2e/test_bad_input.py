@@ -266,6 +266,19 @@ class TestDeadLetters:
         assert done.stderr == "kv-updater: dead_letter_stream: letters is no stream\n"
         assert stored(server) == {"letters": b"mine"}
 
+    def test_where_something_else_is_under_the_key_that_one_is_replayed_to_no_other_is_blamed(
+        self, server: Server, redis_url: str, tmp_path: Path
+    ) -> None:
+        with subscribed(redis_url, *LETTERS, directory=tmp_path) as service, Publisher(server.port) as publisher:
+            publisher.publish([b"nonsense"])
+            assert service.stops()["rejected"] == 1
+        server.command("SET", "update", "mine")
+        done = self.letters("replay", redis_url, tmp_path, "--transport", "stream")
+        assert done.returncode == 1
+        assert "WRONGTYPE" in done.stderr
+        assert "dead_letter_stream" not in done.stderr
+        assert server.command("XLEN", "letters") == 1
+
     def test_without_a_stream_there_is_one_line_that_says_so(self, redis_url: str, tmp_path: Path) -> None:
         done = command("dead-letters", "list", directory=tmp_path, env={"KV_UPDATER_REDIS_URL": redis_url})
 
